@@ -1,0 +1,45 @@
+# Two commands do everything on a machine with Python 3.11+, make and a C++ compiler:
+#   make demo   trains, compares, samples and draws (a few minutes)
+#   make test   runs everything that must pass
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*)
+
+.PHONY: setup demo test test-all lint format clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.tools: constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'the development set-up needs Python 3.11 or newer, this is %d.%d; run make with PYTHON=python3.11' % sys.version_info[:2])"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt pip cmake ninja nanobind scikit-build-core
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.tools $(BUILD_INPUTS)
+	$(PIP) install --no-build-isolation -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/throughtime demo
+
+test: setup lint
+	$(BIN)/pytest
+
+test-all: setup lint
+	$(BIN)/pytest -m 'long or not long'
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror kernels/*.h kernels/*.cpp
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i kernels/*.h kernels/*.cpp
+
+clean:
+	rm -rf $(VENV) build
