@@ -1,0 +1,1 @@
+"""Reading: text, vocabularies and the windows a network sees."""

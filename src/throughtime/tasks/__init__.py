@@ -1,0 +1,1 @@
+"""Assembling: one file, one runnable recipe."""

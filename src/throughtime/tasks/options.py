@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeVar, get_args
+
+from throughtime.errors import OptionError
+from throughtime.training.options import TrainingOptions, above_zero, at_least, one_of, share
+
+__all__ = ["LanguageModelOptions", "ModelOptions", "TextOptions", "TrainingOptions"]
+
+Cell = Literal["lstm", "gru", "rnn", "rnn-relu"]
+Kind = Literal["characters", "bpe", "words"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,11 @@ class TextOptions:
     vocabulary: int = 8000
     """Most entries in the vocabulary of byte-pair pieces or words."""
 
+    def __post_init__(self) -> None:
+        share("validation_share", self.validation_share)
+        one_of("tokens", self.tokens, get_args(Kind))
+        at_least("vocabulary", self.vocabulary, 256 if self.tokens == "bpe" else 3)
+
 
 @dataclass(frozen=True)
 class ModelOptions:
@@ -40,10 +54,10 @@ class ModelOptions:
     """Stacked recurrent layers."""
 
     embedding: int | None = None
-    """Size of a token's embedding; without it, that of a hidden state, at most 256."""
+    """Size of a token's embedding; without it, that of a hidden state, at most 256 if untied."""
 
     tied: bool = False
-    """Share the embedding's weights with the readout."""
+    """Share the embedding's weights with the readout; needs an embedding of the hidden size."""
 
     dropout: float = 0.2
     """Share of values dropped before, between and after the layers while training."""
@@ -51,67 +65,25 @@ class ModelOptions:
     init_scale: float | None = None
     """Draw every weight from [-s, s]; without it, torch's own initialisation."""
 
+    def __post_init__(self) -> None:
+        one_of("cell", self.cell, get_args(Cell))
+        at_least("hidden", self.hidden, 1)
+        at_least("layers", self.layers, 1)
+        at_least("embedding", self.embedding, 1)
+        share("dropout", self.dropout)
+        above_zero("init_scale", self.init_scale)
+        if self.tied and self.embedding not in (None, self.hidden):
+            raise OptionError(
+                f"embedding must equal hidden = {self.hidden} when tied, got {self.embedding}; "
+                "leave --embedding out or train untied."
+            )
 
-@dataclass(frozen=True)
-class TrainingOptions:
-    """Truncated BPTT and the optimiser."""
-
-    window: int = 128
-    """New steps per update, k1 of truncated BPTT."""
-
-    reach: int | None = None
-    """Steps a gradient travels back, k2 of truncated BPTT; without it, the window."""
-
-    batch: int = 32
-    """Streams of text read side by side."""
-
-    epochs: int = 10
-    """Passes over the training text."""
-
-    optimizer: Literal["adam", "sgd"] = "adam"
-    """Adam with decoupled weight decay, or plain gradient descent."""
-
-    lr: float = 0.002
-    """Learning rate at its highest."""
-
-    schedule: Literal["cosine", "constant", "step"] = "cosine"
-    """Learning rate over time: down along a cosine, constant, or cut once per epoch."""
-
-    warmup: int = 100
-    """Updates in which the learning rate rises from zero."""
-
-    decay: float = 0.5
-    """Factor per epoch of the step schedule."""
-
-    decay_after: int = 4
-    """Epochs before the step schedule begins to cut."""
-
-    weight_decay: float = 0.0
-    """Decoupled weight decay per update and unit of learning rate (Adam only)."""
-
-    clip: float = 1.0
-    """Largest global norm of the gradient; 0 switches clipping off."""
-
-    shuffle: bool = True
-    """Begin each epoch at another place of the text."""
-
-    patience: int = 0
-    """Validations without a better result before training stops; 0 switches it off."""
-
-    validate_every: int | None = None
-    """Updates between validations; without it, once per epoch."""
-
-    checkpoint_every: int = 500
-    """Updates between checkpoints; validations write one too."""
-
-    seed: int = 1
-    """Seed of every random draw."""
-
-    threads: int | None = None
-    """Threads torch may use; without it, torch's own choice."""
-
-    workers: int = 0
-    """Processes that prepare batches beside the training."""
+    @property
+    def embedding_size(self) -> int:
+        """Size of a token's embedding, E, once the default is filled in."""
+        if self.embedding is not None:
+            return self.embedding
+        return self.hidden if self.tied else min(self.hidden, 256)
 
 
 @dataclass(frozen=True)
@@ -121,3 +93,44 @@ class LanguageModelOptions:
     text: TextOptions = field(default_factory=TextOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+
+
+Group = TypeVar("Group", TextOptions, ModelOptions, TrainingOptions)
+
+
+def options_from_dict(data: Mapping[str, Any]) -> LanguageModelOptions:
+    """Options from nested dictionaries, as `dataclasses.asdict` or a YAML file gives them.
+
+    What is left out keeps its default.
+
+    Raises:
+        OptionError: a name is unknown or a value does not fit.
+    """
+    _known("options", data, ("text", "model", "training"))
+    return LanguageModelOptions(
+        text=_group(TextOptions, "text", data),
+        model=_group(ModelOptions, "model", data),
+        training=_group(TrainingOptions, "training", data),
+    )
+
+
+def _group(kind: type[Group], name: str, data: Mapping[str, Any]) -> Group:
+    values = dict(data.get(name) or {})
+    _known(name, values, [f.name for f in fields(kind)])
+    if "paths" in values:
+        paths = values["paths"] or ()
+        values["paths"] = (paths,) if isinstance(paths, str) else tuple(paths)
+    try:
+        return kind(**values)
+    except TypeError as error:
+        if isinstance(error, OptionError):
+            raise
+        raise OptionError(f"{name} must hold numbers and names, got {values}; {error}.") from error
+
+
+def _known(name: str, data: Any, known: Any) -> None:
+    if not isinstance(data, Mapping):
+        raise OptionError(f"{name} must be a mapping, got {data!r}; write `name: value` lines.")
+    for key in data:
+        if key not in known:
+            raise OptionError(f"{name} has {', '.join(known)}, got {key!r}; choose one of them.")

@@ -1,0 +1,1 @@
+"""Training: the loop every recipe shares."""
