@@ -1,0 +1,51 @@
+// The GRU: gates in the order r, u, n;  n = tanh(z_n + r a_n),  h = (1 - u) n + u h_before.
+#pragma once
+
+#include "step.h"
+
+namespace throughtime {
+namespace {
+
+struct GRU {
+    static constexpr int G = 3, S = 4, UV = 1;  // saved: r, u, n and a_n
+    static constexpr bool has_c = false;
+
+    template <class Units, class Real>
+    static void forward(Units units, const Real* a, const Step<Real>& step) {
+        using V = Vec<Real>;
+        const Size H = step.H;
+        const V a_n = load(a + 2 * lanes<Real>);
+        const V r = sigmoid(units.load(step.z) + load(a));
+        const V u = sigmoid(units.load(step.z + H) + load(a + lanes<Real>));
+        const V n = tanh(units.load(step.z + 2 * H) + r * a_n);
+        units.store(step.h, (Real(1) - u) * n + u * units.load(step.h_before));
+        if (step.gates) {
+            units.store(step.gates, r);
+            units.store(step.gates + H, u);
+            units.store(step.gates + 2 * H, n);
+            units.store(step.gates + 3 * H, a_n);
+        }
+    }
+
+    template <class Units, class Real>
+    static Vec<Real> backward(Units units, Vec<Real> dh, const StepBackward<Real>& step) {
+        using V = Vec<Real>;
+        const Size H = step.H;
+        const Real one = 1;
+        const V r = units.load(step.gates), u = units.load(step.gates + H);
+        const V n = units.load(step.gates + 2 * H), a_n = units.load(step.gates + 3 * H);
+        const V dz_n = dh * (one - u) * (one - n * n);
+        const V dz_r = dz_n * a_n * r * (one - r);
+        const V dz_u = dh * (units.load(step.h_before) - n) * u * (one - u);
+        units.store(step.dz, dz_r);
+        units.store(step.dz + H, dz_u);
+        units.store(step.dz + 2 * H, dz_n);
+        units.store(step.da, dz_r);
+        units.store(step.da + H, dz_u);
+        units.store(step.da + 2 * H, dz_n * r);
+        return dh * u;
+    }
+};
+
+}  // namespace
+}  // namespace throughtime

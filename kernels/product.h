@@ -1,0 +1,118 @@
+// The recurrent product: rows of states times weights that were packed for it. It knows no cell.
+//
+//   K depth of the product   NV vectors side by side in a panel   MR rows of a tile
+//
+// A panel holds `width` = NV vectors of columns of the product, [1 + K, width]: first the bias,
+// then one row per k, so that the inner loop reads the weights from front to back.
+#pragma once
+
+#include "vec.h"
+
+namespace throughtime {
+namespace {
+
+constexpr Size smaller(Size a, Size b) {
+    return a < b ? a : b;
+}
+
+template <class Real, int NV>
+struct Panel {
+    using V = Vec<Real>;
+    static constexpr int width = NV * lanes<Real>;
+
+    // 12 accumulators hide the latency of a multiply-add and leave 4 of 16 registers for operands.
+    static constexpr int tile_rows = 12 / NV;
+
+    // Depth of the part of a panel that stays in three quarters of a 32 KB cache for all rows.
+    static constexpr Size block = 24 * 1024 / (NV * vector_bytes);
+
+    static constexpr Size elements(Size K) { return (1 + K) * width; }
+
+    // out [rows, width] = bias + a [rows, K] W, for one panel W.
+    // Every sum runs over k in order, so that a row's bits do not depend on the rows beside it.
+    static void multiply(Real* out, const Real* a, Size a_stride, const Real* panel, Size rows,
+                         Size K) {
+        const Size tiles = (rows + tile_rows - 1) / tile_rows;
+        for (Size k = 0; k < K; k += block) {
+            const Real* w_k = panel + (1 + k) * width;
+            const Size depth = smaller(block, K - k);
+            for (Size i = 0; i < tiles; ++i) {
+                const Size r = i * rows / tiles, count = (i + 1) * rows / tiles - r;
+                const Real* start = k == 0 ? panel : out + r * width;
+                const Size start_stride = k == 0 ? 0 : width;
+                any_tile<tile_rows>(count, out + r * width, start, start_stride,
+                                    a + r * a_stride + k, a_stride, w_k, depth);
+            }
+        }
+    }
+
+    // The same for a batch of one row: the sum over k is split into `tile_rows` interleaved
+    // sums, which hide the latency as the rows of a tile do.
+    static void multiply_single(Real* out, const Real* a, const Real* panel, Size K) {
+        V sum[tile_rows][NV] = {};
+        const Real* w_k = panel + width;
+        Size k = 0;
+        for (; k + tile_rows <= K; k += tile_rows, w_k += tile_rows * width) {
+            repeat<tile_rows>([&](auto m) __attribute__((always_inline)) {
+                add_row(sum[m], a[k + m], w_k + m * width);
+            });
+        }
+        for (; k < K; ++k, w_k += width) add_row(sum[0], a[k], w_k);
+        repeat<NV>([&](auto v) __attribute__((always_inline)) {
+            V total = load(panel + v * lanes<Real>);
+            repeat<tile_rows>([&](auto m) __attribute__((always_inline)) { total += sum[m][v]; });
+            store(out + v * lanes<Real>, total);
+        });
+    }
+
+  private:
+    // sum [width] += a_k w_k [width]
+    static ALWAYS_INLINE void add_row(V (&sum)[NV], Real a_k, const Real* w_k) {
+        const V factor = broadcast(a_k);
+        repeat<NV>([&](auto v) __attribute__((always_inline)) {
+            sum[v] += factor * load(w_k + v * lanes<Real>);
+        });
+    }
+
+    // A tile of exactly `rows` rows, at most MR: the tile sizes are compiled one by one.
+    template <int MR, class... Arguments>
+    static ALWAYS_INLINE void any_tile(Size rows, Arguments... arguments) {
+        if (rows == MR) {
+            tile<MR>(arguments...);
+        } else if constexpr (MR > 1) {
+            any_tile<MR - 1>(rows, arguments...);
+        }
+    }
+
+    // out [MR, width] = start [MR, width] + a [MR, depth] w [depth, width]
+    // Not inlined, so that its accumulators have all registers to themselves.
+    template <int MR>
+    static __attribute__((noinline)) void tile(Real* out, const Real* start, Size start_stride,
+                                               const Real* a, Size a_stride, const Real* w,
+                                               Size depth) {
+        V sum[MR][NV];
+        repeat<MR * NV>([&](auto i) __attribute__((always_inline)) {
+            constexpr int m = i / NV, v = i % NV;
+            sum[m][v] = load(start + m * start_stride + v * lanes<Real>);
+        });
+        for (Size k = 0; k < depth; ++k, w += width) {
+            V w_k[NV];
+            repeat<NV>([&](auto v) __attribute__((always_inline)) {
+                w_k[v] = load(w + v * lanes<Real>);
+                pin<Real>(w_k[v]);
+            });
+            repeat<MR>([&](auto m) __attribute__((always_inline)) {
+                const V a_mk = broadcast(a[m * a_stride + k]);
+                repeat<NV>([&](auto v)
+                               __attribute__((always_inline)) { sum[m][v] += a_mk * w_k[v]; });
+            });
+        }
+        repeat<MR * NV>([&](auto i) __attribute__((always_inline)) {
+            constexpr int m = i / NV, v = i % NV;
+            store(out + m * width + v * lanes<Real>, sum[m][v]);
+        });
+    }
+};
+
+}  // namespace
+}  // namespace throughtime

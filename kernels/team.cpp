@@ -1,0 +1,67 @@
+#include "team.h"
+
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace throughtime {
+namespace {
+
+// Spins before the processor is offered to others: some tens of microseconds.
+constexpr int patience = 4000;
+
+void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+template <class Condition>
+void spin_until(Condition condition) {
+    for (int spins = 0; !condition(); ++spins) {
+        if (spins < patience) {
+            pause();
+        } else {
+            std::this_thread::yield();
+        }
+    }
+}
+
+}  // namespace
+
+void Barrier::wait(int members) {
+    if (members == 1) return;
+    const unsigned round = round_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
+        arrived_.store(0, std::memory_order_relaxed);
+        round_.store(round + 1, std::memory_order_release);
+    } else {
+        spin_until([&] { return round_.load(std::memory_order_acquire) != round; });
+    }
+}
+
+void run_team(int threads, void (*work)(const void* job, const Member& member), const void* job) {
+    Barrier barriers[2];
+    if (threads <= 1) return work(job, {0, 1, barriers});
+    std::atomic<int> count{0};  // how many are in the team, once that is known
+    std::vector<std::thread> others;
+    others.reserve(threads - 1);
+    try {
+        for (int index = 1; index < threads; ++index) {
+            others.emplace_back([&, index] {
+                spin_until([&] { return count.load(std::memory_order_acquire) != 0; });
+                work(job, {index, count.load(std::memory_order_relaxed), barriers});
+            });
+        }
+    } catch (const std::system_error&) {
+        // No more threads to be had: those that run share the work.
+    }
+    const int members = int(others.size()) + 1;
+    count.store(members, std::memory_order_release);
+    work(job, {0, members, barriers});
+    for (std::thread& other : others) other.join();
+}
+
+}  // namespace throughtime

@@ -1,0 +1,200 @@
+// A vector of neighbouring units, and tanh and sigmoid of it. All vector tricks live here.
+//
+// The unnamed namespace of these headers is on purpose: variant.cpp is compiled once per
+// instruction set, and no linker may mix the copies.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "kernels.h"
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+namespace throughtime {
+namespace {
+
+#ifdef __AVX2__
+constexpr int vector_bytes = 32;
+#else
+constexpr int vector_bytes = 16;  // SSE2, NEON, or whatever the compiler makes of it
+#endif
+
+template <class Real>
+constexpr int lanes = vector_bytes / int(sizeof(Real));
+
+template <class Real>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+    typedef float Type __attribute__((vector_size(vector_bytes)));
+    typedef std::int32_t Bits __attribute__((vector_size(vector_bytes)));
+};
+template <>
+struct VectorOf<double> {
+    typedef double Type __attribute__((vector_size(vector_bytes)));
+    typedef std::int64_t Bits __attribute__((vector_size(vector_bytes)));
+};
+template <class Real>
+using Vec = typename VectorOf<Real>::Type;
+template <class Real>
+using Bits = typename VectorOf<Real>::Bits;
+
+template <class Real>
+ALWAYS_INLINE Vec<Real> load(const Real* from) {
+    Vec<Real> v;
+    std::memcpy(&v, from, sizeof v);  // any alignment
+    return v;
+}
+
+template <class Real>
+ALWAYS_INLINE void store(Real* to, Vec<Real> v) {
+    std::memcpy(to, &v, sizeof v);
+}
+
+template <class Real>
+ALWAYS_INLINE Vec<Real> broadcast(Real x) {
+    return x - Vec<Real>{};  // not 0 + x: that would lose the sign of -0
+}
+
+// Keeps a loaded vector in a register: GCC would rather load it again for every use.
+template <class Real>
+ALWAYS_INLINE void pin(Vec<Real>& v) {
+#if defined(__x86_64__)
+    asm("" : "+x"(v));
+#elif defined(__aarch64__)
+    asm("" : "+w"(v));
+#endif
+}
+
+// body(0), ..., body(n-1) with constant indices: an array of vectors indexed by a loop's
+// variable would be kept in memory.
+template <int n, class Body>
+ALWAYS_INLINE void repeat(Body body) {
+    [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
+        (body(std::integral_constant<int, i>{}), ...);
+    }(std::make_integer_sequence<int, n>{});
+}
+
+// How a vector of units meets the caller's arrays: all of it, ...
+template <class Real>
+struct WholeVector {
+    static Vec<Real> load(const Real* from) { return throughtime::load(from); }
+    static void store(Real* to, Vec<Real> v) { throughtime::store(to, v); }
+};
+
+// ... or its first `count` units, where the layer ends within the vector. The others read as 0.
+template <class Real>
+struct PartOfVector {
+    Size count;
+    Vec<Real> load(const Real* from) const {
+        Real part[lanes<Real>] = {};
+        for (Size l = 0; l < count; ++l) part[l] = from[l];
+        return throughtime::load(part);
+    }
+    void store(Real* to, Vec<Real> v) const {
+        for (Size l = 0; l < count; ++l) to[l] = v[l];
+    }
+};
+
+// Calls body(units, u) for every vector of units from u = begin to end.
+template <class Real, class Body>
+ALWAYS_INLINE void for_units(Size begin, Size end, Body body) {
+    Size u = begin;
+    for (; u + lanes<Real> <= end; u += lanes<Real>) body(WholeVector<Real>{}, u);
+    if (u < end) body(PartOfVector<Real>{end - u}, u);
+}
+
+// exp(x) = 2^n exp(r) with n whole and |r| <= ln(2) / 2, where the Taylor series
+// exp(r) - 1 = r + r^2/2! + ... + r^degree/degree! is as exact as the type.
+template <class Real>
+struct Exponential;
+template <>
+struct Exponential<float> {
+    static constexpr int degree = 7, mantissa_bits = 23, exponent_bias = 127;
+    static constexpr float to_whole = 0x1.8p23f;  // adding it rounds to a whole number
+    static constexpr float ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f;
+    static constexpr float overflows = 89, vanishes = -88;  // exp is infinity, and 0
+    static constexpr float tanh_is_one = 20;                // of x / 2
+};
+template <>
+struct Exponential<double> {
+    static constexpr int degree = 13, mantissa_bits = 52, exponent_bias = 1023;
+    static constexpr double to_whole = 0x1.8p52;
+    static constexpr double ln2_high = 0x1.62e42fee00000p-1, ln2_low = 0x1.a39ef35793c76p-33;
+    static constexpr double overflows = 710, vanishes = -709;
+    static constexpr double tanh_is_one = 40;
+};
+
+template <class Real>
+constexpr Real inverse_factorial(int n) {
+    double product = 1;
+    for (int k = 2; k <= n; ++k) product *= k;
+    return Real(1 / product);
+}
+
+// Splits exp(x) = scale * (1 + minus_one), so that exp(x) - 1 can be had without cancellation.
+template <class Real>
+struct ExponentialParts {
+    Vec<Real> scale, minus_one;
+};
+
+// x within [vanishes, overflows], or NaN, which stays in minus_one.
+template <class Real>
+ALWAYS_INLINE ExponentialParts<Real> exponential(Vec<Real> x) {
+    using E = Exponential<Real>;
+    constexpr Real log2_e = Real(1.4426950408889634074);
+    const Vec<Real> shifted = x * log2_e + E::to_whole;
+    const Vec<Real> n = shifted - E::to_whole;
+    const Vec<Real> r = (x - n * E::ln2_high) - n * E::ln2_low;
+    Vec<Real> series = broadcast(inverse_factorial<Real>(E::degree));
+    repeat<E::degree - 2>([&](auto k) __attribute__((always_inline)) {
+        series = series * r + inverse_factorial<Real>(E::degree - 1 - k);
+    });
+    // n stands in the last bits of `shifted`: moved into the exponent it makes 2^n.
+    const auto exponent = ((Bits<Real>)shifted + E::exponent_bias) << E::mantissa_bits;
+    return {(Vec<Real>)exponent, (r * r) * series + r};
+}
+
+// tanh |x| = (e - 1) / (e + 1) with e = exp(2 |x|); the sign is put back at the end.
+template <class Real>
+ALWAYS_INLINE Vec<Real> tanh_of(Vec<Real> x) {
+    const Bits<Real> sign_bit = (Bits<Real>)broadcast(Real(-0.0));
+    const Vec<Real> end = broadcast(Exponential<Real>::tanh_is_one);
+    Vec<Real> twice = (Vec<Real>)((Bits<Real>)(x + x) & ~sign_bit);
+    twice = end < twice ? end : twice;  // in this order NaN passes
+    const auto e = exponential<Real>(twice);
+    const Vec<Real> e_minus_one = e.scale * e.minus_one + (e.scale - Real(1));
+    const Vec<Real> magnitude = e_minus_one / (e_minus_one + Real(2));
+    return (Vec<Real>)((Bits<Real>)magnitude | ((Bits<Real>)x & sign_bit));
+}
+
+// 1 / (1 + exp(-x)); at the ends exp is exactly 0 or infinity and the quotient 1 or 0.
+template <class Real>
+ALWAYS_INLINE Vec<Real> sigmoid_of(Vec<Real> x) {
+    const Vec<Real> low = broadcast(Exponential<Real>::vanishes);
+    const Vec<Real> high = broadcast(Exponential<Real>::overflows);
+    Vec<Real> minus_x = -x;
+    minus_x = high < minus_x ? high : minus_x;
+    minus_x = low > minus_x ? low : minus_x;
+    const auto e = exponential<Real>(minus_x);
+    return Real(1) / (Real(1) + e.scale * (Real(1) + e.minus_one));
+}
+
+// Overloads, since the type of a vector's numbers cannot be deduced from the vector.
+ALWAYS_INLINE Vec<float> tanh(Vec<float> x) {
+    return tanh_of<float>(x);
+}
+ALWAYS_INLINE Vec<double> tanh(Vec<double> x) {
+    return tanh_of<double>(x);
+}
+ALWAYS_INLINE Vec<float> sigmoid(Vec<float> x) {
+    return sigmoid_of<float>(x);
+}
+ALWAYS_INLINE Vec<double> sigmoid(Vec<double> x) {
+    return sigmoid_of<double>(x);
+}
+
+}  // namespace
+}  // namespace throughtime
