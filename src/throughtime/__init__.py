@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = dict.fromkeys(["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"], "layers")
-_FOLDERS = ["bptt", "cells", "decode", "instruments", "layers", "native"]
+_FOLDERS = ["bptt", "cells", "decode", "errors", "instruments", "layers", "native"]
 
 __all__ = sorted([*_HOME, *_FOLDERS])  # noqa: PLE0605
 

@@ -1,0 +1,57 @@
+"""The LSTM layer: `torch.nn.LSTM` by name, argument, parameter and number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from throughtime import cells
+from throughtime.cells import LSTMState, State
+from throughtime.errors import ShapeError
+from throughtime.layers.recurrent import Recurrent
+
+
+class LSTM(Recurrent):
+    """Long short-term memory, the drop-in for `torch.nn.LSTM`; equations in `cells.LSTM`.
+
+    Args:
+        input_size: I, features of a step.
+        hidden_size: H, units of a layer and direction.
+        num_layers: L, layers on top of each other.
+        bias: whether the cells have biases.
+        batch_first: inputs and outputs are [B, T, ·]; states stay [L*D, B, ·].
+        dropout: share of values dropped between layers while training, in [0, 1].
+        bidirectional: whether each layer also runs from the end.
+        proj_size: P, size of the projected output; 0 for none.
+        device: where the parameters are.
+        dtype: of the parameters.
+
+    Raises:
+        OptionError: an argument has the wrong type or range.
+
+    Example:
+        >>> y, (h, c) = LSTM(2, 4)(torch.ones(5, 3, 2))
+        >>> tuple(y.shape), tuple(c.shape)
+        ((5, 3, 4), (1, 3, 4))
+    """
+
+    num_gates = 4
+    _state_type = LSTMState
+
+    @property
+    def _state_sizes(self) -> tuple[int, ...]:
+        return self._output_size, self.hidden_size
+
+    def _cell(self, layer: int, direction: int) -> cells.LSTM:
+        return cells.LSTM(**self._weights(layer, direction))
+
+    def _to_state(self, hx: Any) -> State:
+        if not isinstance(hx, tuple | list) or len(hx) != 2:
+            raise ShapeError(
+                f"hx must be the pair (h_0, c_0), got {type(hx).__name__}; pass both states."
+            )
+        return LSTMState(*hx)
+
+    def _from_state(self, state: State) -> tuple[Tensor, Tensor]:
+        return tuple(state)  # type: ignore[return-value]

@@ -1,0 +1,58 @@
+"""Layers on top of each other, each in the kernel where it can be and in the loop elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import dropout as drop
+
+from throughtime import native
+from throughtime.cells import AnyCell, State
+from throughtime.layers.unroll import unroll_directions
+
+
+def run_stack(
+    layers: Sequence[Sequence[AnyCell]],
+    x: Tensor,
+    state: State,
+    batch_sizes: Tensor | None = None,
+    dropout: float = 0.0,
+) -> tuple[Tensor, State]:
+    """Runs layer after layer over the whole sequence.
+
+    Args:
+        layers: for each layer the cells of its D directions.
+        x: inputs, [T, B, I] or packed [N, I] (see `unroll`).
+        state: initial states of all layers and directions, fields [L*D, B, H].
+        batch_sizes: rows of each step of a packed input, int64 [T] on the CPU.
+        dropout: share of values dropped between layers, in [0, 1].
+
+    Returns:
+        y: outputs of the last layer, [T, B, D*H] or [N, D*H].
+        state: final states, fields [L*D, B, H].
+    """
+    finals = []
+    for index, cells in enumerate(layers):
+        if index and dropout:
+            x = drop(x, dropout)
+        first = index * len(cells)
+        start = type(state)(*(field[first : first + len(cells)] for field in state))
+        x, final = run_layer(cells, x, start, batch_sizes)
+        finals.append(final)
+    if len(finals) == 1:
+        return x, finals[0]
+    return x, type(state)(*map(torch.cat, zip(*finals, strict=True)))
+
+
+def run_layer(
+    cells: Sequence[AnyCell], x: Tensor, state: State, batch_sizes: Tensor | None = None
+) -> tuple[Tensor, State]:
+    """Runs one layer, in the compiled kernel unless `native.refusal` names a reason against it.
+
+    The numbers are those of `unroll_directions` either way.
+    """
+    if native.refusal(cells, x) is None:
+        return native.run_layer(unroll_directions, cells, x, state, batch_sizes)
+    return unroll_directions(cells, x, state, batch_sizes)

@@ -1,0 +1,108 @@
+"""The kernels as registered operators, for `torch.compile` and `torch.export` alone.
+
+In eager mode crossing into a registered operator costs more than an `autograd.Function`; a
+compiler needs one, because it cannot look into a kernel. The derivative of the gradient is not
+registered: compiled code has first derivatives only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from throughtime.native.functions import Layer, run_backward, run_forward
+from throughtime.native.kernels import Kernel, kernel_named
+
+
+def _no_loop(*tensors: Tensor) -> tuple[Tensor, ...]:
+    raise AssertionError("a registered operator never takes the loop")
+
+
+def _layer(name: str, batch_sizes: Tensor | None) -> Layer:
+    return Layer(kernel_named(name), batch_sizes, _no_loop)
+
+
+@torch.library.custom_op("throughtime::layer", mutates_args=())
+def layer_operator(
+    name: str, tensors: Sequence[Tensor], batch_sizes: Tensor | None
+) -> list[Tensor]:
+    """(y, *final states, *saved) of a layer; see `functions`."""
+    results, saved = run_forward(_layer(name, batch_sizes), tensors, training=True)
+    return [*results, *saved]
+
+
+@layer_operator.register_fake
+def _(name: str, tensors: Sequence[Tensor], batch_sizes: Tensor | None) -> list[Tensor]:
+    x, states, _ = _layer(name, batch_sizes).parts(tensors)
+    kernel = kernel_named(name)
+    D, _, H = states[0].shape
+    rows = x.shape[0] if batch_sizes is not None else x.shape[0] * x.shape[1]
+    outputs = [x.new_empty(*x.shape[:-1], D * H)]
+    outputs += [torch.empty_like(state).contiguous() for state in states]
+    if kernel.num_values:
+        outputs.append(x.new_empty(rows, D, kernel.num_values, H))
+    if kernel.has_cell_state:
+        outputs.append(x.new_empty(rows, D, H))
+    return outputs
+
+
+@torch.library.custom_op("throughtime::layer_backward", mutates_args=())
+def layer_backward_operator(
+    name: str,
+    grads: Sequence[Tensor],
+    tensors: Sequence[Tensor],
+    y: Tensor,
+    saved: Sequence[Tensor],
+    batch_sizes: Tensor | None,
+) -> list[Tensor]:
+    """The gradients of x, states and weights; see `functions`."""
+    layer = _layer(name, batch_sizes)
+    dense = [grad.contiguous() for grad in grads]
+    return list(run_backward(layer, dense, tensors, y, tuple(saved)))
+
+
+@layer_backward_operator.register_fake
+def _(
+    name: str,
+    grads: Sequence[Tensor],
+    tensors: Sequence[Tensor],
+    y: Tensor,
+    saved: Sequence[Tensor],
+    batch_sizes: Tensor | None,
+) -> list[Tensor]:
+    return [torch.empty_like(tensor).contiguous() for tensor in tensors]
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    ctx.name, tensors, batch_sizes = inputs
+    ctx.num_tensors, ctx.num_results = len(tensors), 1 + kernel_named(ctx.name).num_states
+    ctx.batch_sizes = batch_sizes
+    ctx.save_for_backward(*tensors, *output)
+
+
+def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    tensors = ctx.saved_tensors[: ctx.num_tensors]
+    results = ctx.saved_tensors[ctx.num_tensors :][: ctx.num_results]
+    saved = ctx.saved_tensors[ctx.num_tensors + ctx.num_results :]
+    filled = [
+        torch.zeros_like(result) if grad is None else grad
+        for grad, result in zip(grads, results, strict=False)
+    ]
+    dtensors = layer_backward_operator(
+        ctx.name, filled, list(tensors), results[0], list(saved), ctx.batch_sizes
+    )
+    return None, dtensors, None
+
+
+layer_operator.register_autograd(_backward, setup_context=_setup_context)
+
+
+def run_operator(
+    kernel: Kernel, tensors: Sequence[Tensor], batch_sizes: Tensor | None
+) -> tuple[Tensor, ...]:
+    """Y and the final states, through the registered operator."""
+    outputs = layer_operator(kernel.name, list(tensors), batch_sizes)
+    return tuple(outputs[: 1 + kernel.num_states])

@@ -1,0 +1,100 @@
+"""The table of cases that every suite runs over: a new cell is one row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+import throughtime as tt
+
+T, B, I, H = 5, 3, 2, 4
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of layer beside its counterpart in torch."""
+
+    name: str
+    layer: type[nn.Module]
+    torch_layer: type[nn.Module]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def pair(self, seed: int = 0, **options: Any) -> tuple[nn.Module, nn.Module]:
+        """Our layer and torch's, float64, with the same weights."""
+        options = {"input_size": I, "hidden_size": H, "dtype": torch.float64} | options
+        torch.manual_seed(seed)
+        theirs = self.torch_layer(**options, **self.options)
+        ours = self.layer(**options, **self.options)
+        ours.load_state_dict(theirs.state_dict())
+        return ours, theirs
+
+CASES = [
+    Case("rnn-tanh", tt.RNN, nn.RNN),
+    Case("rnn-relu", tt.RNN, nn.RNN, {"nonlinearity": "relu"}),
+    Case("lstm", tt.LSTM, nn.LSTM),
+    Case("gru", tt.GRU, nn.GRU),
+]
+
+SINGLE_CASES = [
+    Case("rnn-tanh", tt.RNNCell, nn.RNNCell),
+    Case("rnn-relu", tt.RNNCell, nn.RNNCell, {"nonlinearity": "relu"}),
+    Case("lstm", tt.LSTMCell, nn.LSTMCell),
+    Case("gru", tt.GRUCell, nn.GRUCell),
+]
+
+def name_of(case: Case) -> str:
+    """The id of a parametrised test."""
+    return case.name
+
+def flat(value: Any) -> list[Tensor]:
+    """Every tensor of a result, packed or in tuples, in a fixed order."""
+    if isinstance(value, PackedSequence):
+        return [value.data]
+    if isinstance(value, Tensor):
+        return [value]
+    return [tensor for part in value for tensor in flat(part)]
+
+def random_state(layer: nn.Module, rows: int, batch: int | None) -> Any:
+    """An initial state for a layer whose fields have `rows` of L*D."""
+    lead = (rows,) if batch is None else (rows, batch)
+    dtype = next(layer.parameters()).dtype
+    output = getattr(layer, "proj_size", 0) or layer.hidden_size
+    h = torch.randn(*lead, output, dtype=dtype, requires_grad=True)
+    if "LSTM" not in type(layer).__name__:
+        return h
+    return h, torch.randn(*lead, layer.hidden_size, dtype=dtype, requires_grad=True)
+
+def results_and_gradients(
+    module: nn.Module, x: Any, state: Any = None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """All outputs, and the gradients of a fixed random combination of them."""
+    outputs = flat(module(x) if state is None else module(x, state))
+    generator = torch.Generator().manual_seed(7)
+    loss = sum(
+        (out * torch.randn(out.shape, dtype=torch.float64, generator=generator)).sum()
+        for out in outputs
+    )
+    inputs = [*flat(x), *([] if state is None else flat(state)), *module.parameters()]
+    return outputs, list(torch.autograd.grad(loss, inputs))
+
+def packed(lengths: list[int], width: int = I, dtype: torch.dtype = torch.float64) -> Any:
+    """A packed batch of random rows with these lengths, in any order."""
+    x = torch.randn(max(lengths), len(lengths), width, dtype=dtype, requires_grad=True)
+    data = pack_padded_sequence(x, lengths, enforce_sorted=False)
+    return PackedSequence(data.data.detach().requires_grad_(), *data[1:])
+
+def worst_error(ours: list[Tensor], theirs: list[Tensor]) -> float:
+    """Largest difference, each tensor's relative to its largest value."""
+    assert [o.shape for o in ours] == [t.shape for t in theirs]
+    errors = [
+        ((o.double() - t.double()).abs().max() / t.double().abs().max().clamp(min=1e-30)).item()
+        for o, t in zip(ours, theirs, strict=True)
+        if t.numel()
+    ]
+    return max(errors)
+
+Build = Callable[..., tuple[nn.Module, nn.Module]]
