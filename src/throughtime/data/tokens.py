@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,6 @@ Kind = Literal["characters", "bpe", "words"]
 
 class Tokens(Protocol):
     """A vocabulary: text to numbers and back."""
-
-    kind: ClassVar[Kind]
 
     @property
     def size(self) -> int:

@@ -1,0 +1,268 @@
+"""A recurrent language model: trained, resumed, loaded, evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from throughtime import record
+from throughtime.bptt.truncated import Carry, Truncated
+from throughtime.data.streams import Streams
+from throughtime.data.text import read_text
+from throughtime.data.tokens import Tokens, tokens_from_json
+from throughtime.errors import DataError, OptionError, RunError
+from throughtime.tasks.language_network import LanguageModel, count_parameters
+from throughtime.tasks.language_score import Evaluation, passage, score
+from throughtime.tasks.language_text import (
+    Corpus,
+    build_vocabulary,
+    cut_texts,
+    read_texts,
+    with_full_paths,
+)
+from throughtime.tasks.options import LanguageModelOptions, TrainingOptions, options_from_dict
+from throughtime.training.checkpoint import Position, load_checkpoint, save_checkpoint
+from throughtime.training.curve import draw_curve
+from throughtime.training.generators import seed_generators
+from throughtime.training.job import Job
+from throughtime.training.progress import Announce, clock
+
+TASK = "language-model"
+"""The task's name in the run folder and on the command line."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a training came to."""
+
+    run: Path
+    """The run folder."""
+
+    updates: int
+    """Updates made in all."""
+
+    elapsed_s: float
+    """Seconds spent in all, validation included."""
+
+    best: float | None
+    """Best validation, nats per token; None before the first one."""
+
+    interrupted: bool
+    """Whether the user stopped it before its end."""
+
+
+def train(options: LanguageModelOptions, out: Path, announce: Announce = print) -> Summary:
+    """Trains a new language model in a new run folder.
+
+    Args:
+        options: everything the run is made from; the folder keeps it with all defaults filled.
+        out: the run folder, which must not exist or be empty.
+        announce: prints a line.
+
+    Raises:
+        DataError: the text cannot be read or is too short.
+        RunError: the folder is in the way or cannot be written, or the gradient explodes.
+    """
+    record.check_vacant(out)
+    options = _resolve(options)
+    texts = read_texts(options.text)
+    corpus = cut_texts(build_vocabulary(options.text, texts), texts)
+    seed_generators(options.training.seed)
+    network = LanguageModel(corpus.tokens.size, options.model)
+    job = _job(out, options, corpus, network)
+
+    record.create(out)
+    record.write_json(out / record.TEXT, texts.origin)
+    record.write_json(out / record.TOKENS, corpus.tokens.to_json())
+    record.Metrics(out, 0).close()
+    # A new run goes on from its update 0, so that going on is all there is to get right.
+    save_checkpoint(out, network, _optimizer(job), Position())
+    record.write_config(out, TASK, _plain(asdict(options)))
+    return _go_on(job, corpus, announce)
+
+
+def resume(run: Path, announce: Announce = print) -> Summary:
+    """Goes on with a run from its last checkpoint, to the same bits as if never stopped.
+
+    Args:
+        run: the run folder; its own options hold.
+        announce: prints a line.
+
+    Raises:
+        DataError: the text cannot be read any more.
+        RunError: the folder is no run, is damaged, or the text has changed since.
+    """
+    options = read_options(run)
+    tokens = _read_tokens(run)
+    texts = read_texts(options.text)
+    _check_origin(run, texts.origin)
+    corpus = cut_texts(tokens, texts)
+    _set_threads(options.training)
+    return _go_on(
+        _job(run, options, corpus, LanguageModel(tokens.size, options.model)), corpus, announce
+    )
+
+
+def load(run: Path) -> tuple[LanguageModel, Tokens, LanguageModelOptions]:
+    """The model of a run, ready to predict; reads no pickle.
+
+    With validation these are the weights of the best one, without it the latest.
+
+    Raises:
+        RunError: the folder is no run, is damaged, or has no weights yet.
+    """
+    options, tokens = read_options(run), _read_tokens(run)
+    model = LanguageModel(tokens.size, options.model)
+    try:
+        model.load_state_dict(record.read_weights(run))
+    except RuntimeError as error:
+        raise RunError(
+            f"{run / record.WEIGHTS} must fit {record.CONFIG}, it does not "
+            f"({str(error).splitlines()[-1].strip()}); restore both from one run."
+        ) from error
+    return model.eval(), tokens, options
+
+
+def evaluate(run: Path, paths: Sequence[str | Path] = ()) -> Evaluation:
+    """How well the model of a run predicts a text; by default its validation text.
+
+    Raises:
+        DataError: the text cannot be read or has unknown characters.
+        RunError: the run cannot be used, or has no validation text and none was named.
+    """
+    model, tokens, options = load(run)
+    if paths:
+        return score(model, passage(tokens, read_text(paths).text, "the text"))
+    texts = read_texts(options.text)
+    _check_origin(run, texts.origin)
+    if not texts.validation:
+        raise DataError(f"evaluating needs a text, {run} kept none for validation; name a file.")
+    return score(model, passage(tokens, texts.validation, "the validation text"))
+
+
+def read_options(run: Path) -> LanguageModelOptions:
+    """The full options of a run.
+
+    Raises:
+        RunError: the folder is no run of this task, or its configuration is damaged.
+    """
+    config = record.read_config(run)
+    if config["task"] != TASK:
+        raise RunError(f"the run must be a {TASK}, {run} is a {config['task']}; name another run.")
+    try:
+        return options_from_dict(config["options"])
+    except OptionError as error:
+        raise RunError(f"{run / record.CONFIG} must hold a run's options: {error}") from error
+
+
+def _resolve(options: LanguageModelOptions) -> LanguageModelOptions:
+    """The same options with every default filled in that is not known before a run."""
+    _set_threads(options.training)
+    training, model = options.training, options.model
+    return replace(
+        options,
+        text=with_full_paths(options.text),
+        model=replace(model, embedding=model.embedding_size),
+        training=replace(
+            training, reach=training.reach or training.window, threads=torch.get_num_threads()
+        ),
+    )
+
+
+def _set_threads(options: TrainingOptions) -> None:
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+
+
+def _job(run: Path, options: LanguageModelOptions, corpus: Corpus, network: LanguageModel) -> Job:
+    training, held_out = options.training, corpus.validation
+    streams = Streams(
+        corpus.training,
+        training.batch,
+        training.window,
+        training.epochs,
+        training.seed,
+        training.shuffle,
+    )
+    bptt = Truncated(training.window, training.reach)
+
+    def step(batch: tuple[Tensor, Tensor], carry: Carry | None) -> tuple[Tensor, Carry]:
+        inputs, targets = batch  # [T, B]
+        hidden, carry = bptt.advance(network.unroll, inputs, carry)
+        logits = network.readout(hidden.flatten(0, 1))  # [T*B, V], one product
+        return cross_entropy(logits, targets.flatten()), carry
+
+    return Job(
+        run=run,
+        options=training,
+        network=network,
+        batches=streams,
+        windows=streams.windows,
+        tokens=training.window * training.batch,
+        step=step,
+        validate=None if held_out is None else lambda: _figures(score(network, held_out)),
+    )
+
+
+def _figures(evaluation: Evaluation) -> dict[str, float]:
+    names = ("nats_per_token", "perplexity", "nats_per_character", "bits_per_character")
+    return {name: getattr(evaluation, name) for name in names}
+
+
+def _optimizer(job: Job) -> torch.optim.Optimizer:
+    from throughtime.training.learner import build_optimizer
+
+    return build_optimizer(job.options, job.network)
+
+
+def _go_on(job: Job, corpus: Corpus, announce: Announce) -> Summary:
+    """Trains from the checkpoint in the run folder."""
+    from throughtime.training.fit import fit
+
+    optimizer = _optimizer(job)
+    at = load_checkpoint(job.run, job.network, optimizer)
+    if at.finished:
+        announce(f"{job.run} has ended already, after {at.update:,} updates.")
+        return Summary(job.run, at.update, at.elapsed_s, at.best, False)
+    announce(
+        f"{'Training' if not at.update else f'Going on at update {at.update:,} of'} "
+        f"{job.total:,} updates: {len(corpus.training):,} tokens of {corpus.tokens.size:,} kinds, "
+        f"{count_parameters(job.network):,} parameters, {torch.get_num_threads()} threads"
+    )
+    interrupted = fit(job, optimizer, at, announce)
+    draw_curve(record.read_metrics(job.run), job.run)
+    if interrupted:
+        announce(f"Stopped and saved. To go on: throughtime train --resume {job.run}")
+    else:
+        announce(f"Done: {at.update:,} updates in {clock(at.elapsed_s)}, in {job.run}")
+    return Summary(job.run, at.update, at.elapsed_s, at.best, interrupted)
+
+
+def _read_tokens(run: Path) -> Tokens:
+    try:
+        return tokens_from_json(record.read_json(run / record.TOKENS))
+    except DataError as error:
+        raise RunError(f"{run / record.TOKENS} is damaged: {error}") from error
+
+
+def _check_origin(run: Path, origin: dict[str, Any]) -> None:
+    """Refuses to go on with another text than the run began with."""
+    before = record.read_json(run / record.TEXT)
+    for part, found in origin.items():
+        known = before.get(part, {}).get("sha256")
+        if known != found["sha256"]:
+            raise RunError(
+                f"the {part} text must be the one of the run, sha256 {str(known)[:12]}, got "
+                f"{found['sha256'][:12]}; restore it ({record.TEXT} lists its files) or train anew."
+            )
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Tuples as lists: YAML knows no tuples."""
+    return options | {"text": options["text"] | {"paths": list(options["text"]["paths"])}}

@@ -1,0 +1,95 @@
+"""The text of a language model: read, split, cut into tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughtime.data.text import Text, read_text
+from throughtime.data.tokens import Tokens, build_tokens
+from throughtime.tasks.language_score import Passage, passage
+from throughtime.tasks.options import TextOptions
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Training and validation text, and what identifies them."""
+
+    training: str
+    validation: str
+    """Empty without validation."""
+
+    origin: dict[str, Any]
+    """Sources and hashes, for the run folder."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Training and validation text as tokens."""
+
+    tokens: Tokens
+    training: NDArray[np.int64]
+    validation: Passage | None
+
+
+def read_texts(options: TextOptions) -> Texts:
+    """Reads the text and splits it by position.
+
+        training = text[: (1 - validation_share) N],   validation = the rest
+
+    of N characters, or all of it and the validation file. Words and pieces are not cut: there
+    the split moves on to the next line.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    text = read_text(options.paths)
+    origin: dict[str, Any] = {"training": _describe(text)}
+    if options.validation is not None:
+        held_out = read_text([options.validation])
+        return Texts(text.text, held_out.text, origin | {"validation": _describe(held_out)})
+    cut = int((1 - options.validation_share) * len(text.text))
+    if options.tokens != "characters" and cut < len(text.text):
+        cut = text.text.find("\n", cut) + 1 or cut
+    return Texts(text.text[:cut], text.text[cut:], origin)
+
+
+def build_vocabulary(options: TextOptions, texts: Texts) -> Tokens:
+    """The vocabulary of a new run.
+
+    Characters are those of both texts, so that none in the validation is unknown; words and
+    pieces are counted in the training text alone.
+    """
+    known = texts.training + (texts.validation if options.tokens == "characters" else "")
+    return build_tokens(options.tokens, known, options.vocabulary)
+
+
+def cut_texts(tokens: Tokens, texts: Texts) -> Corpus:
+    """Both texts as tokens.
+
+    Raises:
+        DataError: the validation text is too short.
+    """
+    held_out = texts.validation
+    validation = passage(tokens, held_out, "the validation text") if held_out else None
+    return Corpus(tokens, tokens.encode(texts.training, "the training text"), validation)
+
+
+def with_full_paths(options: TextOptions) -> TextOptions:
+    """The same options, readable from any working directory."""
+    paths = tuple(str(Path(path).absolute()) for path in options.paths)
+    validation = options.validation and str(Path(options.validation).absolute())
+    return replace(options, paths=paths, validation=validation)
+
+
+def _describe(text: Text) -> dict[str, Any]:
+    return {
+        "sha256": text.sha256,
+        "characters": len(text.text),
+        "sources": list(text.sources),
+        "skipped": list(text.skipped),
+    }

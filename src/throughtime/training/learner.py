@@ -1,0 +1,84 @@
+"""One update: learning rate, loss, gradient, clipping, step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning.pytorch as lightning
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from throughtime.bptt.clipping import Clipped, clip_global_norm
+from throughtime.errors import RunError
+from throughtime.training.checkpoint import Position
+from throughtime.training.generators import restore_generators
+from throughtime.training.job import Job
+from throughtime.training.options import TrainingOptions
+from throughtime.training.schedule import learning_rate
+
+
+def build_optimizer(options: TrainingOptions, network: nn.Module) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019), or plain descent."""
+    if options.optimizer == "sgd":
+        return SGD(network.parameters(), options.lr)
+    return AdamW(network.parameters(), options.lr, weight_decay=options.weight_decay, fused=True)
+
+
+class Learner(lightning.LightningModule):
+    """Makes the updates of a job, from a position on.
+
+    Lightning moves the batches and owns the devices; the update is written out here, so that
+    clipping, schedule and carry are in plain sight and in a fixed order.
+
+    Args:
+        job: what is trained.
+        optimizer: of the job's network.
+        at: where the training stands; moves with every update.
+    """
+
+    def __init__(self, job: Job, optimizer: Optimizer, at: Position) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = job.network
+        self.job, self.optimizer, self.at = job, optimizer, at
+        self.lr, self.loss, self.clipped = 0.0, math.nan, Clipped(math.nan, math.nan, False)
+
+    def configure_optimizers(self) -> Optimizer:
+        """The optimiser that came from outside, where its checkpoint was read."""
+        return self.optimizer
+
+    def on_train_start(self) -> None:
+        """Takes up the random numbers where the position left them."""
+        self.network.train()
+        # Not before: starting a data loader draws from torch's generator too.
+        restore_generators(self.at.generators)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """One update.
+
+        Raises:
+            RunError: the gradient is not finite.
+        """
+        at, job = self.at, self.job
+        self.lr = learning_rate(job.options, at.update, job.windows)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
+        carry = None if at.update % job.windows == 0 else at.carry
+        loss, at.carry = job.step(batch, carry)
+        self.optimizer.zero_grad()
+        self.manual_backward(loss)
+        self.clipped = self._clip(loss)
+        self.optimizers().step()  # type: ignore[union-attr]  # one optimiser, not a list
+        self.loss = loss.item()
+        at.update += 1
+
+    def _clip(self, loss: Tensor) -> Clipped:
+        try:
+            return clip_global_norm(self.network.parameters(), self.job.options.clip or math.inf)
+        except FloatingPointError as error:
+            raise RunError(
+                f"the gradient of update {self.at.update + 1} must be finite, the loss is "
+                f"{loss.item():.4g} and the gradient is not; train anew with a lower --lr or "
+                "a lower --clip."
+            ) from error
