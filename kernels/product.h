@@ -74,6 +74,36 @@ struct Panel {
         });
     }
 
+    // sum [MR, width] += a_k [MR] w_k [width]
+    // The shorter side is held in registers while the longer one passes through a single one:
+    // with 12 accumulators, 4 of 16 registers are left.
+    template <int MR>
+    static ALWAYS_INLINE void add_outer(V (&sum)[MR][NV], const Real* a_k, Size a_stride,
+                                        const Real* w_k) {
+        V held[MR < NV ? MR : NV];
+        if constexpr (MR < NV) {
+            repeat<MR>([&](auto m) __attribute__((always_inline)) {
+                held[m] = broadcast(a_k[m * a_stride]);
+            });
+            repeat<NV>([&](auto v) __attribute__((always_inline)) {
+                V w_kv = load(w_k + v * lanes<Real>);
+                pin<Real>(w_kv);
+                repeat<MR>([&](auto m)
+                               __attribute__((always_inline)) { sum[m][v] += held[m] * w_kv; });
+            });
+        } else {
+            repeat<NV>([&](auto v) __attribute__((always_inline)) {
+                held[v] = load(w_k + v * lanes<Real>);
+                pin<Real>(held[v]);
+            });
+            repeat<MR>([&](auto m) __attribute__((always_inline)) {
+                const V a_mk = broadcast(a_k[m * a_stride]);
+                repeat<NV>([&](auto v)
+                               __attribute__((always_inline)) { sum[m][v] += a_mk * held[v]; });
+            });
+        }
+    }
+
     // A tile of exactly `rows` rows, at most MR: the tile sizes are compiled one by one.
     template <int MR, class... Arguments>
     static ALWAYS_INLINE void any_tile(Size rows, Arguments... arguments) {
@@ -95,18 +125,7 @@ struct Panel {
             constexpr int m = i / NV, v = i % NV;
             sum[m][v] = load(start + m * start_stride + v * lanes<Real>);
         });
-        for (Size k = 0; k < depth; ++k, w += width) {
-            V w_k[NV];
-            repeat<NV>([&](auto v) __attribute__((always_inline)) {
-                w_k[v] = load(w + v * lanes<Real>);
-                pin<Real>(w_k[v]);
-            });
-            repeat<MR>([&](auto m) __attribute__((always_inline)) {
-                const V a_mk = broadcast(a[m * a_stride + k]);
-                repeat<NV>([&](auto v)
-                               __attribute__((always_inline)) { sum[m][v] += a_mk * w_k[v]; });
-            });
-        }
+        for (Size k = 0; k < depth; ++k, w += width) add_outer<MR>(sum, a + k, a_stride, w);
         repeat<MR * NV>([&](auto i) __attribute__((always_inline)) {
             constexpr int m = i / NV, v = i % NV;
             store(out + m * width + v * lanes<Real>, sum[m][v]);

@@ -7,8 +7,8 @@
 namespace throughtime {
 namespace {
 
-// Spins before the processor is offered to others: some tens of microseconds.
-constexpr int patience = 4000;
+// Spins before the processor is offered to others: some ten microseconds, many times a step.
+constexpr int patience = 500;
 
 void pause() {
 #if defined(__x86_64__)
