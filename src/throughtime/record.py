@@ -139,8 +139,10 @@ def write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
             tied[name] = first[place]
         else:
             first[place] = name
-    kept = {name: t.detach().contiguous() for name, t in tensors.items() if name not in tied}
-    content = save(kept, {"format": "pt", _ALIASES: json.dumps(tied)})
+    # Clones: safetensors refuses views that look into the same memory.
+    kept = {name: t.detach().clone() for name, t in tensors.items() if name not in tied}
+    kept = {name: t.contiguous() for name, t in kept.items()}
+    content = save(kept, {_ALIASES: json.dumps(tied)})  # one key: two have no fixed order
     write_atomically(folder / WEIGHTS, content)
 
 

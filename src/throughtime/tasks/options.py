@@ -115,8 +115,9 @@ def options_from_dict(data: Mapping[str, Any]) -> LanguageModelOptions:
 
 
 def _group(kind: type[Group], name: str, data: Mapping[str, Any]) -> Group:
-    values = dict(data.get(name) or {})
-    _known(name, values, [f.name for f in fields(kind)])
+    given = data.get(name) or {}
+    _known(name, given, [f.name for f in fields(kind)])
+    values = dict(given)
     if "paths" in values:
         paths = values["paths"] or ()
         values["paths"] = (paths,) if isinstance(paths, str) else tuple(paths)

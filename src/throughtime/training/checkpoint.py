@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,9 @@ def load_checkpoint(run: Path, network: nn.Module, optimizer: Optimizer) -> Posi
     if not file.is_file():
         raise RunError(f"a run must hold {CHECKPOINT} to go on, {run} does not; train anew.")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it wonders about foreign pickles
+            content = torch.load(file, map_location="cpu", weights_only=True)
         version = content["format"]
     except Exception as error:  # whatever a foreign file may raise
         raise _unusable(file, error) from error

@@ -68,7 +68,7 @@ def _mark_best(ax: Axes, at: np.ndarray, validation: np.ndarray) -> None:
     ax.annotate(
         f"best {validation[best]:.3f}",
         (at[best], validation[best]),
-        xytext=(0, 14),
+        xytext=(0, -16),
         textcoords="offset points",
         ha="right" if at[best] > 0.8 * at[-1] else "center",
         color=_VALIDATION,
@@ -77,7 +77,7 @@ def _mark_best(ax: Axes, at: np.ndarray, validation: np.ndarray) -> None:
 
 def _frame(ax: Axes, shown: np.ndarray) -> None:
     """Axes without a box, as high as the losses after the steep start."""
-    margin = 0.06 * max(1e-3, float(shown.max() - shown.min()))
+    margin = 0.1 * max(1e-3, float(shown.max() - shown.min()))
     ax.set_ylim(float(shown.min()) - margin, float(shown.max()) + margin)
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="#e6e6e6", linewidth=0.8)

@@ -1,0 +1,216 @@
+"""The demo: an LSTM and a plain RNN read the same text for the same number of updates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from throughtime import record
+from throughtime.cells import AnyCell, State
+from throughtime.data.text import read_file, standard_library
+from throughtime.instruments import (
+    GradientFlow,
+    gradient_flow,
+    gradient_flow_figure,
+    save_figure,
+)
+from throughtime.layers.recurrent import Recurrent
+from throughtime.tasks.language_model import load, train
+from throughtime.tasks.language_sample import write
+from throughtime.tasks.options import (
+    LanguageModelOptions,
+    ModelOptions,
+    TextOptions,
+    TrainingOptions,
+)
+from throughtime.training.progress import Announce
+
+CELLS: Mapping[str, Literal["lstm", "rnn"]] = {"LSTM": "lstm", "tanh RNN": "rnn"}
+"""The models that are compared, by the name to show; each run's folder has its cell's name."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much work the demo is; fixed updates, so that a seed gives the same numbers anywhere."""
+
+    updates: int = 400
+    hidden: int = 256
+    batch: int = 32
+    window: int = 128
+    validations: int = 8
+    validation_characters: int = 65_537
+    lags: int = 150
+    """Steps back that the gradient is followed, T."""
+    windows: int = 256
+    """Places of the validation text where it is followed."""
+
+
+def compare(
+    out: Path, seed: int = 1, size: Size = Size(), announce: Announce = print
+) -> dict[str, Path]:
+    """Trains both models on the source code of Python's standard library.
+
+    Both read the same characters in the same order and see each of them once.
+
+    Args:
+        out: a new folder for the texts and the runs.
+        seed: of the weights.
+        size: how much work it is.
+        announce: prints a line.
+
+    Returns:
+        The run folders by name.
+
+    Raises:
+        KeyboardInterrupt: the user stopped it; the run that was stopped is saved.
+        RunError: the folder is in the way or cannot be written.
+    """
+    record.create(out)
+    text = write_texts(out, size)
+    runs = {}
+    for name, cell in CELLS.items():
+        announce(f"\n{name}")
+        summary = train(_options(text, cell, seed, size), out / cell, announce)
+        if summary.interrupted:
+            raise KeyboardInterrupt
+        runs[name] = summary.run
+    return runs
+
+
+def write_texts(out: Path, size: Size) -> TextOptions:
+    """Writes as much of the standard library as the updates read, and what follows it.
+
+    Args:
+        out: where to write.
+        size: how much work it is.
+
+    Returns:
+        The files as options of a text.
+
+    Raises:
+        RunError: the files cannot be written.
+    """
+    text = standard_library().text
+    read = size.updates * size.batch * size.window + 1
+    training, validation = out / "training.txt", out / "validation.txt"
+    record.write_atomically(training, text[:read].encode())
+    record.write_atomically(validation, text[read:][: size.validation_characters].encode())
+    return TextOptions(paths=(str(training),), validation=str(validation))
+
+
+def _options(
+    text: TextOptions, cell: Literal["lstm", "rnn"], seed: int, size: Size
+) -> LanguageModelOptions:
+    model = ModelOptions(cell=cell, hidden=size.hidden, layers=1, dropout=0.0)
+    training = TrainingOptions(
+        window=size.window,
+        batch=size.batch,
+        epochs=1,
+        lr=0.004,
+        warmup=min(50, size.updates // 4),
+        shuffle=False,
+        validate_every=max(1, size.updates // size.validations),
+        seed=seed,
+    )
+    return LanguageModelOptions(text, model, training)
+
+
+def validation_curve(run: Path) -> dict[int, float]:
+    """Bits per character on the validation text, by the updates made before.
+
+    Raises:
+        RunError: the run's metrics cannot be read.
+    """
+    lines = record.read_metrics(run)
+    return {
+        line["update"]: line["bits_per_character"] for line in lines if line["kind"] == "validation"
+    }
+
+
+def measure_reach(run: Path, size: Size = Size()) -> GradientFlow:
+    """How far back the gradient of a run's loss reaches on its validation text.
+
+    The loss of one character, at many places spread over the text; the state at the beginning
+    of each stretch is that after the characters before it.
+
+    Args:
+        run: the run folder.
+        size: how many steps back and at how many places.
+
+    Raises:
+        RunError: the run cannot be used.
+    """
+    model, tokens, options = load(run)
+    text = read_file(Path(str(options.text.validation)))
+    ids = torch.from_numpy(tokens.encode(text, "the validation text"))
+    steps = 2 * size.lags  # the first half only makes the state
+    starts = torch.linspace(0, len(ids) - steps - 1, size.windows).long()
+    places = torch.arange(steps + 1)[:, None] + starts  # [2T+1, B]
+    stretches = ids[places]
+    with torch.no_grad():
+        _, state = model.unroll(stretches[: size.lags])
+        x = model.embedding(stretches[size.lags : -1])
+    cells = [directions[0] for directions in cast(Recurrent, model.layers).cells()]
+    return gradient_flow(
+        cells,
+        x,
+        lambda h: cross_entropy(model.readout(h), stretches[-1], reduction="none"),
+        list(_states(state, cells)),
+    )
+
+
+def _states(state: Any, cells: list[AnyCell]) -> Iterator[State]:
+    """Each layer's part of a state in the form of `torch.nn`, in the type of its cell."""
+    fields = state if isinstance(state, tuple) else (state,)
+    for layer, cell in enumerate(cells):
+        kind = type(cell.initial_state(1))
+        yield kind(*(field[layer] for field in fields))
+
+
+def draw_reach(flows: Mapping[str, GradientFlow], out: Path, size: Size = Size()) -> Path:
+    """Draws how far both gradients reach, as PNG and SVG.
+
+    Args:
+        flows: what was measured, by the name to show.
+        out: the folder for `gradient_flow.png` and `.svg`.
+        size: what the note says.
+
+    Returns:
+        The PNG.
+    """
+    names = list(flows)
+    reach = {name: flow.memory_horizon() or math.inf for name, flow in flows.items()}
+    near, far = sorted(names, key=lambda name: reach[name])
+    title = (
+        f"The {far}'s gradient reaches further back than the {near}'s"
+        if reach[far] > reach[near]
+        else f"The gradients of {far} and {near} reach equally far back"
+    )
+    note = (
+        f"Characters of Python's standard library, {size.hidden} units, {size.updates} updates. "
+        f"Mean over {size.windows} places of the validation text, T = {size.lags}; "
+        "shade: middle half."
+    )
+    return save_figure(gradient_flow_figure(flows, title, note), out / "gradient_flow")[0]
+
+
+def write_python(run: Path, seed: int, lines: int = 20) -> Iterator[str]:
+    """Lines of Python as a run imagines them, piece by piece.
+
+    Args:
+        run: the run folder.
+        seed: the same seed gives the same lines.
+        lines: how many.
+    """
+    left = lines
+    for piece in write(run, "def ", length=200 * lines, temperature=0.7, seed=seed):
+        yield piece
+        left -= piece.count("\n")
+        if left <= 0:
+            return
