@@ -1,0 +1,127 @@
+"""Settings from a file: each line stands for a flag, and a flag that is given wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App, ArgumentCollection, Token
+from cyclopts.argument import Argument
+
+from throughtime.cli.flags import SECTIONS
+from throughtime.errors import OptionError, RunError
+
+TASK = "language-model"
+_OWN = ("--config", "--resume", "--out")  # where a run is read and written is no setting
+
+
+def fill_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Gives the arguments that were not typed their values from `--config` or `--resume`.
+
+    Cyclopts calls it between reading the command line and converting values, so that a value
+    of a file is checked exactly as the flag would be.
+
+    Raises:
+        OptionError: the file cannot be read or holds a name that is no flag, or the word after
+            `train` is no task.
+        RunError: the run to resume cannot be read.
+    """
+    by_name = {argument.name: argument for argument in arguments}
+    if commands == ("train",) and (task := _typed(by_name.get("TASK"))):
+        raise OptionError(f"train must be told one of {TASK}, got {task!r}; choose one.")
+    if run := _typed(by_name.get("--resume")):
+        _fill(by_name, _read_run(Path(run)), run)
+    elif path := _typed(by_name.get("--config")):
+        _fill(by_name, _read_settings(Path(path)), path)
+
+
+def _typed(argument: Argument | None) -> str | None:
+    return argument.tokens[0].value if argument is not None and argument.tokens else None
+
+
+def _read_settings(file: Path) -> Any:
+    import yaml
+
+    try:
+        data = yaml.safe_load(file.read_bytes())
+    except OSError as error:
+        raise OptionError(
+            f"--config must name a readable YAML file, {file} gives: {error.strerror}; "
+            "check the path."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OptionError(
+            f"--config must name a YAML file, {file} is none ({error}); "
+            "write one `name: value` a line."
+        ) from error
+    if isinstance(data, dict) and "options" in data:
+        return _options_of_run(data, file)
+    return {} if data is None else data
+
+
+def _read_run(run: Path) -> Any:
+    from throughtime import record
+
+    options = dict(_options_of_run(record.read_config(run), run))
+    # A run goes on with its own text; only `--config` may hand the paths to another run.
+    text = {name: value for name, value in (options.get("text") or {}).items() if name != "paths"}
+    return options | {"text": text}
+
+
+def _options_of_run(data: dict[str, Any], source: Path) -> Any:
+    from throughtime import record
+
+    if isinstance(version := data.get("format"), int):
+        record.check_format(version, source)
+    if data.get("task", TASK) != TASK:
+        raise RunError(
+            f"the settings must be those of a {TASK}, {source} is a {data['task']}; "
+            "name another run."
+        )
+    return data["options"]
+
+
+def _fill(by_name: dict[str, Argument], settings: Any, source: str) -> None:
+    for name, value in _flatten(settings, source):
+        flag = "PATHS" if name == "paths" else "--" + name.replace("_", "-")
+        if flag not in by_name or flag in _OWN:
+            raise _unknown(name, by_name, source)
+        argument = by_name[flag]
+        if not argument.tokens and value is not None:
+            for index, text in enumerate(_spell(name, value, source)):
+                keyword = None if flag == "PATHS" else flag
+                argument.append(Token(keyword=keyword, value=text, index=index, source=source))
+
+
+def _flatten(settings: Any, source: str) -> Iterator[tuple[str, Any]]:
+    """Names and values, those of the sections included."""
+    if not isinstance(settings, dict):
+        raise OptionError(
+            f"{source} must hold settings, got {settings!r}; write one `name: value` a line."
+        )
+    for name, value in settings.items():
+        if name in SECTIONS:
+            yield from _flatten(value or {}, source)
+        else:
+            yield str(name), value
+
+
+def _spell(name: str, value: Any, source: str) -> list[str]:
+    """A value as words of a command line."""
+    if name == "paths":
+        return [str(path) for path in (value if isinstance(value, list) else [value])]
+    if isinstance(value, bool):
+        return [str(value).lower()]
+    if isinstance(value, str | int | float):
+        return [str(value)]
+    raise OptionError(f"{name} in {source} must be one value, got {value!r}; write {name}: VALUE.")
+
+
+def _unknown(name: str, by_name: dict[str, Argument], source: str) -> OptionError:
+    known = [flag.removeprefix("--") for flag in by_name if flag[:2] == "--" and flag not in _OWN]
+    known = sorted([*(flag for flag in known if flag), "paths"])
+    close = get_close_matches(name.replace("_", "-"), known, n=1)
+    hint = f"did you mean {close[0]}?" if close else "leave it out."
+    return OptionError(f"{source} must hold {', '.join(known)}, got {name!r}; {hint}")
