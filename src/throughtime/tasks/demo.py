@@ -184,20 +184,34 @@ def draw_reach(flows: Mapping[str, GradientFlow], out: Path, size: Size = Size()
     Returns:
         The PNG.
     """
-    names = list(flows)
-    reach = {name: flow.memory_horizon() or math.inf for name, flow in flows.items()}
-    near, far = sorted(names, key=lambda name: reach[name])
-    title = (
-        f"The {far}'s gradient reaches further back than the {near}'s"
-        if reach[far] > reach[near]
-        else f"The gradients of {far} and {near} reach equally far back"
-    )
     note = (
         f"Characters of Python's standard library, {size.hidden} units, {size.updates} updates. "
         f"Mean over {size.windows} places of the validation text, T = {size.lags}; "
         "shade: middle half."
     )
-    return save_figure(gradient_flow_figure(flows, title, note), out / "gradient_flow")[0]
+    return save_figure(
+        gradient_flow_figure(flows, reach_title(flows), note), out / "gradient_flow"
+    )[0]
+
+
+def reach_title(flows: Mapping[str, GradientFlow]) -> str:
+    """What the picture of two models shows, as a sentence.
+
+    Example:
+        >>> import numpy as np
+        >>> fast, slow = (GradientFlow((a ** np.arange(9.0))[None, :, None]) for a in (0.1, 0.5))
+        >>> reach_title({"RNN": fast, "LSTM": slow})
+        "The LSTM's gradient reaches 7 steps back, the RNN's 3"
+    """
+    horizons = {name: flow.memory_horizon() for name, flow in flows.items()}
+    far, near = sorted(flows, key=lambda name: -(horizons[name] or math.inf))
+    reach = {
+        name: f"{horizon} steps" if horizon else f"over {len(flows[name].lag) - 1} steps"
+        for name, horizon in horizons.items()
+    }
+    if horizons[far] == horizons[near]:
+        return f"The gradients of {far} and {near} reach {reach[far]} back"
+    return f"The {far}'s gradient reaches {reach[far]} back, the {near}'s {horizons[near]}"
 
 
 def write_python(run: Path, seed: int, lines: int = 20) -> Iterator[str]:
