@@ -1,3 +1,4 @@
+// The choice of a variant, made once per process, and of the number of threads, made per call.
 #include "dispatch.h"
 
 #include <algorithm>
@@ -83,10 +84,11 @@ bool choose_variant(const std::string& name) {
 template <class Real>
 const Functions<Real>& chosen_functions() {
     const Variant* variant = chosen().load();
-    if constexpr (std::is_same_v<Real, double>)
+    if constexpr (std::is_same_v<Real, double>) {
         return variant->in_double;
-    else
+    } else {
         return variant->in_float;
+    }
 }
 
 template <class Real>

@@ -20,7 +20,8 @@ struct Panel {
     using V = Vec<Real>;
     static constexpr int width = NV * lanes<Real>;
 
-    // 12 accumulators hide the latency of a multiply-add and leave 4 of 16 registers for operands.
+    // MR = 12 / NV: 12 accumulators hide the latency of a multiply-add and leave 4 of 16 registers
+    // for operands.
     static constexpr int tile_rows = 12 / NV;
 
     // Depth of the part of a panel that stays in three quarters of a 32 KB cache for all rows.

@@ -1,3 +1,4 @@
+// Threads, and how they wait. Compiled once, without the flags of any instruction set.
 #include "team.h"
 
 #include <system_error>
@@ -33,6 +34,8 @@ void spin_until(Condition condition) {
 
 void Barrier::wait(int members) {
     if (members == 1) return;
+    // Nobody can begin the next round before this member arrived, so that the count read here
+    // holds.
     const unsigned round = round_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
         arrived_.store(0, std::memory_order_relaxed);

@@ -127,6 +127,7 @@ struct Exponential<double> {
     static constexpr double tanh_is_one = 40;
 };
 
+// 1 / n!, rounded once
 template <class Real>
 constexpr Real inverse_factorial(int n) {
     double product = 1;
