@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from throughtime import record
-from throughtime.cli.demo import curves_table
+from throughtime.cli.demo import curves_table, reach_table
 from throughtime.data.text import standard_library
 from throughtime.errors import RunError
 from throughtime.instruments import GradientFlow
@@ -76,12 +76,30 @@ def decay(rate):
     return GradientFlow((rate ** np.arange(40.0))[None, :, None])
 
 
-@pytest.mark.parametrize(("lstm", "rnn", "said"), [(0.9, 0.5, "LSTM's"), (0.5, 1.0, "RNN's")])
-def test_the_title_names_the_model_that_reaches_further(tmp_path, lstm, rnn, said):
-    flows = {"LSTM": decay(lstm), "tanh RNN": decay(rnn)}
-    assert demo.reach_title(flows).split(" gradient")[0].endswith(said)
+@pytest.mark.parametrize(
+    ("lstm", "rnn", "title"),
+    [
+        (0.9, 0.5, "The tanh RNN's gradient is lost after 24 steps, the LSTM's lives past 39"),
+        (0.5, 1.0, "The LSTM's gradient is lost after 24 steps, the tanh RNN's lives past 39"),
+        (0.5, 0.25, "The tanh RNN's gradient is lost after 12 steps, the LSTM's after 24"),
+        (1.0, 0.9, "Both gradients live past 39 steps"),
+    ],
+)
+def test_the_title_says_where_a_gradient_falls_under_the_resolution(lstm, rnn, title):
+    assert demo.reach_title({"LSTM": decay(lstm), "tanh RNN": decay(rnn)}) == title
+
+
+def test_the_picture_is_written_as_png_and_svg(tmp_path):
+    flows = {"LSTM": decay(0.9), "tanh RNN": decay(0.5)}
     assert demo.draw_reach(flows, tmp_path, SMALL).read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "gradient_flow.svg").exists()
+    assert "</svg>" in (tmp_path / "gradient_flow.svg").read_text()
+
+
+def test_the_table_of_reach_gives_shares_of_lag_0_and_the_horizon():
+    table = reach_table({"A": decay(0.5), "B": decay(1.0)})
+    assert list(table.columns[0].cells) == ["1", "3", "10", "30", "under 1 %"]
+    assert list(table.columns[1].cells)[1::3] == ["1.2e-01", "after 7"]
+    assert list(table.columns[2].cells)[-1] == "never"
 
 
 def test_a_stopped_training_stops_the_demo(tmp_path, monkeypatch):

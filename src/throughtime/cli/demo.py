@@ -11,9 +11,13 @@ from throughtime.cli.train import new_folder
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from throughtime.instruments import GradientFlow
+
+COLOURS = ("blue", "red")
+
 
 def show_demo(*, out: Path | None = None, seed: int = 1) -> None:
-    """See an LSTM and a plain RNN learn Python's own source code: three minutes on two cores.
+    """Watch an LSTM and a plain RNN learn Python's own source code: three minutes or so.
 
     Trains both with the same number of hidden units for the same number of updates, prints both
     learning curves, lets the LSTM write twenty lines of Python, and draws how far back in time
@@ -46,13 +50,7 @@ def show_demo(*, out: Path | None = None, seed: int = 1) -> None:
 
     console.print("\n[bold]How far back in time the gradient reaches[/]\n")
     flows = {name: demo.measure_reach(run, size) for name, run in runs.items()}
-    for name, flow in flows.items():
-        horizon = flow.memory_horizon()
-        print(
-            f"  {name:8}  falls under 1 % after {horizon} steps"
-            if horizon is not None
-            else f"  {name:8}  is above 1 % even {size.lags - 1} steps back"
-        )
+    console.print(reach_table(flows))
     picture = demo.draw_reach(flows, out, size)
     print(f"\nThe picture: {picture} (and .svg)")
     print(f"Both runs:   {runs['LSTM']}  {runs['tanh RNN']}")
@@ -74,7 +72,7 @@ def curves_table(curves: dict[str, dict[int, float]]) -> Table:
     longest = max(max(curve.values()) for curve in curves.values())
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("update", justify="right")
-    for name, colour in zip(curves, ("blue", "red"), strict=True):
+    for name, colour in zip(curves, COLOURS, strict=False):
         table.add_column(name, style=colour)
     first, *_ = curves.values()
     for update in first:
@@ -83,4 +81,27 @@ def curves_table(curves: dict[str, dict[int, float]]) -> Table:
             for curve in curves.values()
         )
         table.add_row(f"{update:,}", *cells)
+    return table
+
+
+def reach_table(flows: dict[str, GradientFlow]) -> Table:
+    """The gradient at a few lags, relative to lag 0, and the lag where it is under 1 %.
+
+    Args:
+        flows: what was measured, by model.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("steps back", justify="right")
+    for name, colour in zip(flows, COLOURS, strict=False):
+        table.add_column(name, style=colour, justify="right")
+    shares = [flow.mean[-1] / flow.mean[-1][0] for flow in flows.values()]
+    for lag in (1, 3, 10, 30, 100):
+        if lag < min(map(len, shares)):
+            table.add_row(str(lag), *(f"{share[lag]:.1e}" for share in shares))
+    horizons = (flow.memory_horizon() for flow in flows.values())
+    table.add_section()
+    table.add_row("under 1 %", *("never" if h is None else f"after {h}" for h in horizons))
     return table

@@ -41,9 +41,9 @@ def train_language_model(
     model: Model = NO_MODEL,
     training: Training = NO_TRAINING,
 ) -> int:
-    """Train a recurrent network to predict the next character of a text.
+    """Train a recurrent network to predict the next character, piece or word of a text.
 
-    Ctrl-C saves and stops; `throughtime train --resume RUN` goes on from there.
+    Ctrl-C saves and stops; throughtime train --resume RUN goes on from there.
 
     Args:
         paths: Text files, folders or globs; none: the source code of Python's standard library.

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from throughtime.errors import OptionError
-from throughtime.instruments.gradient_flow import VANISHED, GradientFlow
+from throughtime.instruments.gradient_flow import LOST, VANISHED, GradientFlow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,14 +21,14 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 INK, FAINT = "#222222", "#8a8a8a"
 FLOOR = 1e-8
-"""Share of lag 0 below which float32 rounding makes a curve meaningless."""
+"""Share of lag 0 where a figure ends: a little below what float32 can tell from nothing."""
 
 
 def draw_gradient_flow(flows: Mapping[str, GradientFlow], ax: Axes, layer: int = -1) -> None:
     """Draws the gradient against the lag, one line per model.
 
-    The mean norm relative to its value at lag 0, on a logarithmic axis; the shade holds the
-    middle half of the rows; the dot is the memory horizon.
+    The line is the mean norm relative to its value at lag 0, on a logarithmic axis; the shade
+    holds the middle half of the rows. Dashed: 1 %, and the resolution of float32.
 
     Args:
         flows: what was measured, by the name to show; at most four.
@@ -41,41 +42,60 @@ def draw_gradient_flow(flows: Mapping[str, GradientFlow], ax: Axes, layer: int =
         raise OptionError(
             f"a figure shows 1 to {len(COLOURS)} models, got {len(flows)}; draw fewer at a time."
         )
-    ax.axhline(VANISHED, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
+    longest = max(len(flow.lag) for flow in flows.values()) - 1
+    lowest = min(float(_relative(flow, layer).min()) for flow in flows.values())
+    _draw_level(ax, longest, VANISHED, f"1 %: {_horizons(flows, layer)}")
+    if lowest < 10 * LOST:
+        _draw_level(ax, longest, LOST, "resolution of float32")
     for (name, flow), colour in zip(flows.items(), COLOURS, strict=False):
         _draw_model(name, flow, ax, layer, colour)
-    longest = max(len(flow.lag) for flow in flows.values()) - 1
-    lowest = min(float((flow.mean[layer] / flow.mean[layer][0]).min()) for flow in flows.values())
     ax.set_yscale("log")
-    ax.set_ylim(max(lowest / 3, FLOOR), 3)
+    ax.set_ylim(max(lowest / 3, FLOOR), 2)
     ax.set_xlim(0, longest)
-    ax.text(longest, VANISHED * 1.15, "1 %", color=FAINT, ha="right", va="bottom")
     ax.set_xlabel("lag k: steps back in time from the loss at step T")
-    ax.set_ylabel("‖dL$_T$/dh$_{T-k}$‖, relative to k = 0")
+    ax.set_ylabel("‖dL$_T$/dh$_{T-k}$‖ relative to k = 0")
+    ax.minorticks_off()
     ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    ax.grid(axis="y", color="#ececec", linewidth=0.8)
     ax.set_axisbelow(True)
 
 
+def _relative(flow: GradientFlow, layer: int) -> NDArray[np.float64]:
+    """Mean norm as a share of that at lag 0, [K]."""
+    mean = flow.mean[layer]
+    share: NDArray[np.float64] = mean / mean[0]
+    return share
+
+
+def _horizons(flows: Mapping[str, GradientFlow], layer: int) -> str:
+    words = []
+    for name, flow in flows.items():
+        horizon = flow.memory_horizon(layer)
+        words.append(
+            f"{name} " + (f"over {len(flow.lag) - 1}" if horizon is None else f"{horizon}")
+        )
+    return ", ".join(words) + " steps"
+
+
+def _draw_level(ax: Axes, longest: int, level: float, text: str) -> None:
+    ax.axhline(level, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
+    ax.text(longest, level * 1.2, text, color=FAINT, fontsize=10, ha="right", va="bottom")
+
+
 def _draw_model(name: str, flow: GradientFlow, ax: Axes, layer: int, colour: str) -> None:
-    mean = flow.mean[layer] / flow.mean[layer][0]
+    share = _relative(flow, layer)
     low, high = np.quantile(flow.norm[layer], (0.25, 0.75), axis=1) / flow.mean[layer][0]
     ax.fill_between(flow.lag, low, high, color=colour, alpha=0.15, linewidth=0)
-    ax.plot(flow.lag, mean, color=colour, linewidth=2.4, solid_capstyle="round")
-    horizon = flow.memory_horizon(layer)
-    if horizon is None:
-        at, text = len(mean) - 1, f"{name}: beyond {len(mean) - 1} steps"
-    else:
-        at, text = horizon, f"{name}: 1 % after {horizon} steps"
-        ax.plot(at, mean[at], "o", color=colour, markersize=8, markeredgecolor="white", zorder=5)
-    is_late = at > 0.6 * len(mean)
+    ax.plot(flow.lag, share, color=colour, linewidth=2.4, solid_capstyle="round")
+    # The name stands up and to the right of the middle of what is seen: free for a falling curve.
+    at = int(0.6 * np.flatnonzero(share > FLOOR)[-1])
     ax.annotate(
-        text,
-        (at, mean[at]),
-        xytext=(-8 if is_late else 10, 12),
+        name,
+        (at, share[at]),
+        xytext=(9, 9),
         textcoords="offset points",
-        ha="right" if is_late else "left",
         color=colour,
+        fontsize=14,
         fontweight="bold",
     )
 

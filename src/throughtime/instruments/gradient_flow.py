@@ -16,7 +16,10 @@ from throughtime.errors import OptionError, ShapeError
 from throughtime.layers.unroll import unroll
 
 VANISHED = 0.01
-"""Share of its value at lag 0 under which a gradient counts as gone."""
+"""Share of its value at lag 0 under which a gradient counts as small."""
+
+LOST = 2.0**-23
+"""Share of its value at lag 0 that is lost when both are added up in float32."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from throughtime.instruments import (
     gradient_flow_figure,
     save_figure,
 )
+from throughtime.instruments.gradient_flow import LOST
 from throughtime.layers.recurrent import Recurrent
 from throughtime.tasks.language_model import load, train
 from throughtime.tasks.language_sample import write
@@ -43,6 +44,7 @@ class Size:
     hidden: int = 256
     batch: int = 32
     window: int = 128
+    lr: float = 0.004
     validations: int = 8
     validation_characters: int = 65_537
     lags: int = 150
@@ -112,7 +114,7 @@ def _options(
         window=size.window,
         batch=size.batch,
         epochs=1,
-        lr=0.004,
+        lr=size.lr,
         warmup=min(50, size.updates // 4),
         shuffle=False,
         validate_every=max(1, size.updates // size.validations),
@@ -185,9 +187,10 @@ def draw_reach(flows: Mapping[str, GradientFlow], out: Path, size: Size = Size()
         The PNG.
     """
     note = (
-        f"Characters of Python's standard library, {size.hidden} units, {size.updates} updates. "
-        f"Mean over {size.windows} places of the validation text, T = {size.lags}; "
-        "shade: middle half."
+        f"One layer of {size.hidden} units after {size.updates} updates on the characters of "
+        "Python's standard library.\n"
+        f"Line: mean over {size.windows} places of the validation text, T = {size.lags}. "
+        "Shade: the middle half of them."
     )
     return save_figure(
         gradient_flow_figure(flows, reach_title(flows), note), out / "gradient_flow"
@@ -197,21 +200,21 @@ def draw_reach(flows: Mapping[str, GradientFlow], out: Path, size: Size = Size()
 def reach_title(flows: Mapping[str, GradientFlow]) -> str:
     """What the picture of two models shows, as a sentence.
 
+    A gradient is lost where it is under the resolution of float32, next to that of lag 0.
+
     Example:
         >>> import numpy as np
         >>> fast, slow = (GradientFlow((a ** np.arange(9.0))[None, :, None]) for a in (0.1, 0.5))
-        >>> reach_title({"RNN": fast, "LSTM": slow})
-        "The LSTM's gradient reaches 7 steps back, the RNN's 3"
+        >>> reach_title({"LSTM": slow, "RNN": fast})
+        "The RNN's gradient is lost after 7 steps, the LSTM's lives past 8"
     """
-    horizons = {name: flow.memory_horizon() for name, flow in flows.items()}
-    far, near = sorted(flows, key=lambda name: -(horizons[name] or math.inf))
-    reach = {
-        name: f"{horizon} steps" if horizon else f"over {len(flows[name].lag) - 1} steps"
-        for name, horizon in horizons.items()
-    }
-    if horizons[far] == horizons[near]:
-        return f"The gradients of {far} and {near} reach {reach[far]} back"
-    return f"The {far}'s gradient reaches {reach[far]} back, the {near}'s {horizons[near]}"
+    horizons = {name: flow.memory_horizon(share=LOST) for name, flow in flows.items()}
+    near, far = sorted(flows, key=lambda name: horizons[name] or math.inf)
+    longest = len(flows[far].lag) - 1
+    if horizons[near] is None:
+        return f"Both gradients live past {longest} steps"
+    rest = f"lives past {longest}" if horizons[far] is None else f"after {horizons[far]}"
+    return f"The {near}'s gradient is lost after {horizons[near]} steps, the {far}'s {rest}"
 
 
 def write_python(run: Path, seed: int, lines: int = 20) -> Iterator[str]:
