@@ -111,10 +111,12 @@ int choose_threads(CellKind cell, Size B, Size D, Size H, int most) {
     // A thread does some 50 multiply-adds a nanosecond at best, half of that when B is small.
     const double multiply_adds = double(B) * num_gates[int(cell)] * double(H) * double(H);
     const double step_us = multiply_adds / 25e3;
-    const double threads_per_direction = std::max(1.0, step_us / 0.5);
+    // A barrier takes a tenth of a microsecond, but a second thread of ours competes with torch's
+    // threads, which spin for milliseconds after the projection: short steps are better off alone.
+    const double enough_us = 10;
+    const double threads_per_direction = std::max(1.0, step_us / enough_us);
     const int limit = std::max(1, int(most / D));
-    // A direction on a thread of its own needs no barrier, only enough work to start the thread.
-    if (D > 1 && (most < D || step_us < 0.1)) return 1;
+    if (D > 1 && (most < D || step_us < enough_us)) return 1;
     return int(D) * int(std::min(double(limit), threads_per_direction));
 }
 
