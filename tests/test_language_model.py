@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import TEXT, quiet, tiny_options, with_training
+from tiny_runs import (
+    TEXT,
+    quiet,
+    threads_as_before,  # noqa: F401  # a fixture for every test here
+    tiny_options,
+    with_training,
+)
 from torch.nn.functional import cross_entropy
 
 from throughtime.data.tokens import build_tokens
@@ -89,7 +95,7 @@ def test_evaluating_gives_the_best_validation_of_the_run(run):
 
 
 def test_training_lowers_the_loss_far_below_that_of_guessing(tmp_path):
-    options = tiny_options(tmp_path, model={"hidden": 24, "dropout": 0.0}, epochs=10, lr=0.02)
+    options = tiny_options(tmp_path, model={"hidden": 24, "dropout": 0.0}, epochs=6, lr=0.03)
     train(options, tmp_path / "run", quiet)
     _, tokens, _ = load(tmp_path / "run")
     assert evaluate(tmp_path / "run").nats_per_token < 0.5 * math.log(tokens.size)

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+import torch
+
 from throughtime.record import read_metrics
 from throughtime.tasks.options import (
     LanguageModelOptions,
@@ -35,6 +38,14 @@ def tiny_options(folder, text=None, model=None, **training):
 def with_training(options, **changes):
     """The same options with some of the training's replaced."""
     return replace(options, training=replace(options.training, **changes))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def threads_as_before():
+    """Runs set torch's threads; the tests after them keep their own."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 def quiet(line):
