@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -317,6 +318,15 @@ def test_ctrl_c_gives_130_and_no_traceback(run, call, monkeypatch):
     monkeypatch.setattr(language_model, "evaluate", raising(KeyboardInterrupt()))
     result = call("evaluate", run)
     assert (result.code, result.out, result.err) == (130, "", "\n")
+
+
+def test_ctrl_c_while_text_is_written_ends_it_without_a_traceback(run):
+    words = [*COMMAND, "generate", str(run), "--length", "1000000"]
+    writer = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    writer.stdout.read(1)
+    writer.send_signal(signal.SIGINT)
+    _, errors = writer.communicate()
+    assert (writer.returncode, errors) == (130, b"\n")
 
 
 def test_an_error_of_the_system_is_one_line(run, call, monkeypatch):

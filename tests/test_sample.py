@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 import torch
 
-from throughtime.decode import choose, distribution, sample
+from throughtime.decode import choose, distribution, sample, spell
 from throughtime.errors import OptionError
 
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -128,3 +128,26 @@ def test_an_option_out_of_range_is_refused_by_name(option, value):
 def test_an_empty_prompt_is_refused():
     with pytest.raises(OptionError, match="at least one token"):
         sample(echo, [])
+
+
+def utf8(ids):
+    return bytes(ids).decode(errors="replace")
+
+
+@pytest.mark.parametrize("text", ["", "plain", "é✓𝄞 at the ends é"])
+def test_spelt_pieces_join_to_the_whole_text_and_never_show_half_a_character(text):
+    pieces = list(spell(text.encode(), utf8))
+    assert "".join(pieces) == text
+    assert not any("\ufffd" in piece for piece in pieces)
+
+
+def test_what_stays_unfinished_is_shown_at_the_end():
+    assert list(spell(b"a\xc3", utf8)) == ["a", "\ufffd"]
+
+
+def test_a_piece_is_spelt_before_the_next_token_is_drawn():
+    def tokens():
+        yield ord("a")
+        raise AssertionError("drawn too early")
+
+    assert next(spell(tokens(), utf8)) == "a"

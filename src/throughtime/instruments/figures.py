@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,7 +122,7 @@ def gradient_flow_figure(
         figure = Figure(figsize=(8, 4.5), layout="constrained")
         ax = figure.add_subplot()
         draw_gradient_flow(flows, ax, layer)
-        ax.set_title(title, loc="left", fontsize=14, fontweight="bold", pad=12)
+        figure.suptitle(fill(title, 74), x=0.01, ha="left", fontsize=13, fontweight="bold")
         figure.supxlabel(note, x=0.01, ha="left", fontsize=9, color=FAINT)
     return figure
 

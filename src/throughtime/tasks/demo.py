@@ -44,7 +44,7 @@ class Size:
     hidden: int = 256
     batch: int = 32
     window: int = 128
-    lr: float = 0.004
+    lr: float = 0.008
     validations: int = 8
     validation_characters: int = 65_537
     lags: int = 150
