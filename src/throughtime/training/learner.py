@@ -21,7 +21,7 @@ from throughtime.training.schedule import learning_rate
 def build_optimizer(options: TrainingOptions, network: nn.Module) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019), or plain descent."""
     if options.optimizer == "sgd":
-        return SGD(network.parameters(), options.lr, fused=True)
+        return SGD(network.parameters(), options.lr)
     return AdamW(network.parameters(), options.lr, weight_decay=options.weight_decay, fused=True)
 
 
