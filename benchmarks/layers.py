@@ -9,6 +9,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -49,10 +50,10 @@ def compare(name: str, shape: tuple[int, int, int], rounds: int) -> None:
         torch.testing.assert_close(work(ours, x), work(theirs, x), rtol=1e-3, atol=1e-3)
         times: dict[str, list[float]] = {"ours": [], "torch 1": [], "torch 2": []}
         for _ in range(rounds):
-            times["ours"].append(seconds(lambda: work(ours, x)))
+            times["ours"].append(seconds(partial(work, ours, x)))
             for threads in (1, 2):
                 torch.set_num_threads(threads)
-                times[f"torch {threads}"].append(seconds(lambda: work(theirs, x)))
+                times[f"torch {threads}"].append(seconds(partial(work, theirs, x)))
         ms = {key: 1e3 * statistics.median(values) for key, values in times.items()}
         ratio = min(ms["torch 1"], ms["torch 2"]) / ms["ours"]
         print(

@@ -14,6 +14,7 @@ import throughtime as tt
 
 T, B, I, H = 5, 3, 2, 4
 
+
 @dataclass(frozen=True)
 class Case:
     """One kind of layer beside its counterpart in torch."""
@@ -32,6 +33,7 @@ class Case:
         ours.load_state_dict(theirs.state_dict())
         return ours, theirs
 
+
 CASES = [
     Case("rnn-tanh", tt.RNN, nn.RNN),
     Case("rnn-relu", tt.RNN, nn.RNN, {"nonlinearity": "relu"}),
@@ -46,9 +48,11 @@ SINGLE_CASES = [
     Case("gru", tt.GRUCell, nn.GRUCell),
 ]
 
+
 def name_of(case: Case) -> str:
     """The id of a parametrised test."""
     return case.name
+
 
 def flat(value: Any) -> list[Tensor]:
     """Every tensor of a result, packed or in tuples, in a fixed order."""
@@ -57,6 +61,7 @@ def flat(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
     return [tensor for part in value for tensor in flat(part)]
+
 
 def random_state(layer: nn.Module, rows: int, batch: int | None) -> Any:
     """An initial state for a layer whose fields have `rows` of L*D."""
@@ -67,6 +72,7 @@ def random_state(layer: nn.Module, rows: int, batch: int | None) -> Any:
     if "LSTM" not in type(layer).__name__:
         return h
     return h, torch.randn(*lead, layer.hidden_size, dtype=dtype, requires_grad=True)
+
 
 def results_and_gradients(
     module: nn.Module, x: Any, state: Any = None
@@ -81,11 +87,13 @@ def results_and_gradients(
     inputs = [*flat(x), *([] if state is None else flat(state)), *module.parameters()]
     return outputs, list(torch.autograd.grad(loss, inputs))
 
+
 def packed(lengths: list[int], width: int = I, dtype: torch.dtype = torch.float64) -> Any:
     """A packed batch of random rows with these lengths, in any order."""
     x = torch.randn(max(lengths), len(lengths), width, dtype=dtype, requires_grad=True)
     data = pack_padded_sequence(x, lengths, enforce_sorted=False)
     return PackedSequence(data.data.detach().requires_grad_(), *data[1:])
+
 
 def worst_error(ours: list[Tensor], theirs: list[Tensor]) -> float:
     """Largest difference, each tensor's relative to its largest value."""
@@ -96,5 +104,6 @@ def worst_error(ours: list[Tensor], theirs: list[Tensor]) -> float:
         if t.numel()
     ]
     return max(errors)
+
 
 Build = Callable[..., tuple[nn.Module, nn.Module]]

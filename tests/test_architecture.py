@@ -38,7 +38,9 @@ def imports_of(module: str) -> set[str]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == "throughtime":
                 found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("throughtime."):
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                "throughtime."
+            ):
                 found.add(node.module.split(".")[1])
     return found - {module, "__version__"}
 

@@ -14,7 +14,7 @@ from throughtime.instruments import (
     save_figure,
 )
 
-T, B, I, H = 6, 3, 2, 4  # noqa: E741
+T, B, I, H = 6, 3, 2, 4
 EXACT = {"rtol": 1e-10, "atol": 1e-12}
 
 

@@ -6,7 +6,7 @@ import torch
 from throughtime.bptt import Truncated
 from throughtime.errors import OptionError
 
-T, B, I, H = 12, 3, 2, 4  # noqa: E741
+T, B, I, H = 12, 3, 2, 4
 
 
 class Pair(NamedTuple):

@@ -26,7 +26,7 @@ __version__ = "0.1.0"
 _HOME = dict.fromkeys(["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"], "layers")
 _FOLDERS = ["bptt", "cells", "decode", "errors", "instruments", "layers", "native"]
 
-__all__ = sorted([*_HOME, *_FOLDERS])  # noqa: PLE0605
+__all__ = sorted([*_HOME, *_FOLDERS])
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """The axis letters of the library and the one check of a tensor's shape.
 
-    T time   B batch   I input   H hidden   G gates   L layers   D directions   V vocabulary
+T time   B batch   I input   H hidden   G gates   L layers   D directions   V vocabulary
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def check_shape(
         ShapeError: the shape differs.
 
     Example:
-        >>> check_shape("x", (5, 3, 2), "T B I", {"I": 4}, "pass 4 features per step")
+        >>> check_shape("x", (5, 3, 2), "T B I", {"I": 4}, "pass 4 features")
         Traceback (most recent call last):
-        throughtime.errors.ShapeError: x must be [T, B, I=4], got [5, 3, 2]; pass 4 features per step.
+        throughtime.errors.ShapeError: x must be [T, B, I=4], got [5, 3, 2]; pass 4 features.
     """
     letters = axes.split()
     fits = len(letters) == len(shape) and all(

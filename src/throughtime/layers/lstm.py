@@ -31,6 +31,7 @@ class LSTM(Recurrent):
         OptionError: an argument has the wrong type or range.
 
     Example:
+        >>> import torch
         >>> y, (h, c) = LSTM(2, 4)(torch.ones(5, 3, 2))
         >>> tuple(y.shape), tuple(c.shape)
         ((5, 3, 4), (1, 3, 4))

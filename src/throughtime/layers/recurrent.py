@@ -38,6 +38,7 @@ class Recurrent(nn.Module):
     """
 
     num_gates: int
+    weight_ih_l0: Tensor
     _state_type: type[State] = HiddenState
 
     def __init__(

@@ -57,8 +57,7 @@ class RNN(Recurrent):
                 f"nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}; choose one of them."
             )
         sizes = (input_size, hidden_size, num_layers)
-        options = (bias, batch_first, dropout, bidirectional, 0, device, dtype)
-        super().__init__(*sizes, *options)
+        super().__init__(*sizes, bias, batch_first, dropout, bidirectional, 0, device, dtype)
         self.nonlinearity = nonlinearity
 
     def _cell(self, layer: int, direction: int) -> cells.Elman:

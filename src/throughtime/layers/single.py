@@ -27,6 +27,11 @@ class SingleStep(nn.Module):
         dtype: of the parameters.
     """
 
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
+
     def __init__(
         self,
         input_size: int,
@@ -52,8 +57,8 @@ class SingleStep(nn.Module):
             "bias_hh": (rows,) if bias else None,
         }
         for name, shape in shapes.items():
-            weight = shape and nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-            self.register_parameter(name, weight)
+            weight = None if shape is None else torch.empty(shape, device=device, dtype=dtype)
+            self.register_parameter(name, None if weight is None else nn.Parameter(weight))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -38,7 +38,7 @@ def unroll(
         state: state after the last step of each row, fields [B, ·].
     """
     z = cell.project(x)
-    steps = z.unbind(0) if batch_sizes is None else z.split(batch_sizes.tolist())
+    steps = z.unbind(0) if batch_sizes is None else torch.split(z, batch_sizes.tolist())
     outputs = []
     for z_t in reversed(steps) if reverse else steps:
         rows = z_t.shape[0]

@@ -121,7 +121,10 @@ class LayerForward(Function):
             torch.zeros_like(result) if grad is None else grad.contiguous()
             for grad, result in zip(grads, results, strict=False)
         ]
-        return None, *LayerBackward.apply(ctx.layer, *filled, *ctx.saved_tensors)
+        gradients = LayerBackward.apply(  # type: ignore[no-untyped-call]  # torch's own
+            ctx.layer, *filled, *ctx.saved_tensors
+        )
+        return None, *gradients
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], layer: Layer, *tensors: Tensor) -> Any:
@@ -155,7 +158,7 @@ class LayerBackward(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Differentiates the loop's own backward pass."""
-        _, pull_back = torch.func.vjp(loop_backward_of(ctx.layer), *ctx.saved_tensors)
+        pull_back = torch.func.vjp(loop_backward_of(ctx.layer), *ctx.saved_tensors)[1]
         # the results and what was saved stand for the inputs they were computed from
         return None, *pull_back(grads), *[None] * ctx.num_others
 
@@ -175,7 +178,7 @@ def loop_backward_of(layer: Layer) -> Callable[..., Tensors]:
     num_grads = 1 + layer.kernel.num_states
 
     def loop_backward(*tensors: Tensor) -> Tensors:
-        _, pull_back = torch.func.vjp(layer.loop, *tensors[num_grads:])
+        pull_back = torch.func.vjp(layer.loop, *tensors[num_grads:])[1]
         gradients: Tensors = pull_back(tensors[:num_grads])
         return gradients
 

@@ -40,6 +40,10 @@ _LSTM = Kernel("lstm", 4, 4, has_cell_state=True)
 _GRU = Kernel("gru", 3, 4, splits_recurrent=True)
 
 
+KernelCell = Elman | LSTM | GRU
+"""The cells that have a compiled twin."""
+
+
 def kernel_of(cell: AnyCell) -> Kernel | None:
     """The compiled twin of a cell, or None for a cell that has none."""
     if type(cell) is LSTM:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch.autograd import forward_ad
 
 from throughtime.cells import AnyCell, State
 from throughtime.native.functions import Layer, LayerForward, run_forward
-from throughtime.native.kernels import kernel_of
+from throughtime.native.kernels import KernelCell, kernel_of
 from throughtime.native.operators import run_operator
 
 Unroll = Callable[[Sequence[AnyCell], Tensor, State, Tensor | None], tuple[Tensor, State]]
@@ -59,27 +60,29 @@ def run_layer(
     """
     kernel = kernel_of(cells[0])
     assert kernel is not None
-    weights = [weight for cell in cells for weight in _weights(cell)]
+    known = cast(Sequence[KernelCell], cells)
+    weights = [weight for cell in known for weight in _weights(cell)]
     tensors = (x, *state, *weights)
     if torch.compiler.is_compiling():
         results = run_operator(kernel, tensors, batch_sizes)
     else:
-        layer = Layer(kernel, batch_sizes, partial(_loop, unroll, cells, type(state), batch_sizes))
+        layer = Layer(kernel, batch_sizes, partial(_loop, unroll, known, type(state), batch_sizes))
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-            results = LayerForward.apply(layer, *tensors)[: 1 + kernel.num_states]
+            outputs = LayerForward.apply(layer, *tensors)  # type: ignore[no-untyped-call]
+            results = outputs[: 1 + kernel.num_states]
         else:
             results, _ = run_forward(layer, tensors, training=False)
     return results[0], type(state)(*results[1:])
 
 
-def _weights(cell: AnyCell) -> list[Tensor]:
+def _weights(cell: KernelCell) -> list[Tensor]:
     weights = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
     return [weight for weight in weights if weight is not None]
 
 
 def _loop(
     unroll: Unroll,
-    cells: Sequence[AnyCell],
+    cells: Sequence[KernelCell],
     state_type: type[State],
     batch_sizes: Tensor | None,
     x: Tensor,
@@ -88,10 +91,11 @@ def _loop(
     """The plain loop as a function of every tensor it reads."""
     num_states = len(state_type._fields)
     state, weights = state_type(*tensors[:num_states]), tensors[num_states:]
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: len(weights) // len(cells)]
-    replaced = [
-        replace(cell, **dict(zip(names, weights[d * len(names) :], strict=False)))
-        for d, cell in enumerate(cells)
-    ]
+    kinds = len(weights) // len(cells)
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[:kinds]
+    replaced: list[KernelCell] = []
+    for d, cell in enumerate(cells):
+        given: dict[str, Any] = dict(zip(names, weights[d * kinds :], strict=False))
+        replaced.append(replace(cell, **given))
     y, final = unroll(replaced, x, state, batch_sizes)
     return (y, *final)
