@@ -45,7 +45,7 @@ class Size:
     batch: int = 32
     window: int = 128
     lr: float = 0.008
-    validations: int = 8
+    validations: int = 6
     validation_characters: int = 65_537
     lags: int = 150
     """Steps back that the gradient is followed, T."""
