@@ -31,7 +31,7 @@ struct Forward {
     Real* h_n;              // [D, B, H]    written
     Real* c_n;              // [D, B, H]    written by the LSTM
     Real* c;                // [N, D, H]    saved by the LSTM, or null
-    Real* gates;            // [N, D, S, H] saved, or null
+    Real* gates;            // [N, D, S, H] saved, or null; the LSTM's may be z
     const Real* z;          // [N, D, G, H] the input's part of the pre-activations
     const Real* weight_hh;  // [D, G, H, H]
     const Real* bias_hh;    // [D, G, H]    or null

@@ -21,7 +21,7 @@ struct LSTM {
         const V c = f * units.load(step.c_before) + i * g;
         units.store(step.c, c);
         units.store(step.h, o * tanh(c));
-        if (step.gates) {
+        if (step.gates) {  // may be step.z: everything of these units has been read
             units.store(step.gates, i);
             units.store(step.gates + H, f);
             units.store(step.gates + 2 * H, g);

@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         _survive_any_character()
+        _use_large_pages()
         code = app(arguments, exit_on_error=False, print_error=False, verbose=False)
         sys.stdout.flush()  # here, where a closed pipe is still caught
         return int(code or 0)
@@ -80,6 +81,14 @@ def _survive_any_character() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")
+
+
+def _use_large_pages() -> None:
+    """Has torch keep large buffers in large pages, unless the user has said otherwise (Linux).
+
+    A layer's buffers are made anew at each update; small pages would be touched one by one.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # before torch is imported
 
 
 def _silence_stdout() -> None:

@@ -49,7 +49,8 @@ def forward(
         h_n: written: hidden state of every row's last step, [D, B, H].
         c_n: written by the LSTM: cell state of every row's last step, [D, B, H]; else 0.
         c: written by the LSTM for its backward: cell states, [N, D, H]; 0 for inference.
-        gates: written for the backward: activated gates, [N, D, S, H]; 0 for inference.
+        gates: written for the backward: activated gates, [N, D, S, H]; 0 for inference. The
+            LSTM's may be z itself.
         z: input projections W_ih x + b_ih, [N, D, G, H].
         weight_hh: recurrent weights, [D, G*H, H].
         bias_hh: their bias, [D, G*H], or 0.
