@@ -140,6 +140,26 @@ def test_the_loop_itself_is_torch(case, form):
 
 
 @each_case
+def test_autocast_changes_no_number(case):
+    ours, _ = case.pair()
+    ours.float()
+    x = torch.randn(T, B, I, requires_grad=True)
+    gradients = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", enabled=enabled):
+            gradients.append(torch.autograd.grad(ours(x)[0].sum(), [x, *ours.parameters()]))
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@each_case
+def test_an_exported_layer_computes_the_same(case):
+    ours, _ = case.pair()
+    x = torch.randn(T, B, I, dtype=torch.float64)
+    exported = torch.export.export(ours, (x,)).module()
+    assert worst_error(flat(exported(x)), flat(ours(x))) < 1e-12
+
+
+@each_case
 def test_backward_works_in_evaluation_mode(case):
     ours, _ = case.pair()
     x = torch.randn(T, B, I, dtype=torch.float64, requires_grad=True)

@@ -11,6 +11,7 @@ weight_ih, weight_hh and, with biases, bias_ih, bias_hh.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -39,6 +40,13 @@ class Layer:
         return tensors[0], tuple(tensors[1:count]), tuple(tensors[count:])
 
 
+def full_precision() -> AbstractContextManager[Any]:
+    """Keeps autocast away from buffers whose type the kernels rely on."""
+    if torch.is_autocast_enabled("cpu"):
+        return torch.autocast("cpu", enabled=False)
+    return nullcontext()
+
+
 def run_forward(layer: Layer, tensors: Sequence[Tensor], training: bool) -> tuple[Tensors, Tensors]:
     """Projects all steps in one product, then runs the kernel over time.
 
@@ -51,7 +59,8 @@ def run_forward(layer: Layer, tensors: Sequence[Tensor], training: bool) -> tupl
     weight_ih, weight_hh, *biases = stacked(weights, sizes.D)
     rows = x.reshape(sizes.N, x.shape[-1])
     rotated = weight_ih.flatten(0, 1).t()
-    z = torch.addmm(biases[0].flatten(), rows, rotated) if biases else rows @ rotated
+    with full_precision():
+        z = torch.addmm(biases[0].flatten(), rows, rotated) if biases else rows @ rotated
     bias_hh = biases[1] if biases else None
     y, finals, saved = kernels.forward(
         layer.kernel, z, weight_hh, bias_hh, states, layer.batch_sizes, sizes, training
@@ -85,14 +94,16 @@ def run_backward(
         layer.kernel, grads, y, states, saved, weight_hh, layer.batch_sizes, sizes
     )
     dweights = []
-    for d in range(D):
-        dz_d, da_d = (grad[:, d * G_H : (d + 1) * G_H] for grad in (dz, da))  # [N, G*H]
-        y_d = y[:, d * H : (d + 1) * H]
-        before = previous_states(y_d, states[0][d], layer.batch_sizes, reverse=d == 1)
-        dweights += [dz_d.t() @ rows, da_d.t() @ before]
-        if biases:
-            dweights += [dz_d.sum(0), da_d.sum(0)]
-    return ((dz @ weight_ih.flatten(0, 1)).view_as(x), *dstates, *dweights)
+    with full_precision():
+        for d in range(D):
+            dz_d, da_d = (grad[:, d * G_H : (d + 1) * G_H] for grad in (dz, da))  # [N, G*H]
+            y_d = y[:, d * H : (d + 1) * H]
+            before = previous_states(y_d, states[0][d], layer.batch_sizes, reverse=d == 1)
+            dweights += [dz_d.t() @ rows, da_d.t() @ before]
+            if biases:
+                dweights += [dz_d.sum(0), da_d.sum(0)]
+        dx = (dz @ weight_ih.flatten(0, 1)).view_as(x)
+    return (dx, *dstates, *dweights)
 
 
 class LayerForward(Function):

@@ -103,10 +103,10 @@ class Keeper(lightning.Callback):
         epoch = at.update / job.windows
         where = {"kind": "validation", "update": at.update, "epoch": epoch}
         self.metrics.add(where | figures | {"elapsed_s": at.elapsed_s})
-        shown = " · ".join(f"{name.replace('_', ' ')} {figures[name]:.4f}" for name in figures)
+        names = {value: name for name, value in reversed(figures.items())}  # equal ones once
+        shown = (f"{names[v]} {v:.4f}".replace("_", " ") for v in reversed(names))
         self.progress.say(
-            f"epoch {epoch:.2f} · update {at.update:,} · validation: {shown}"
-            + (" (best)" if is_better else "")
+            f"epoch {epoch:.2f} · validation: {' · '.join(shown)}{' (best)' * is_better}"
         )
         return is_better
 
