@@ -177,11 +177,12 @@ def test_copies_and_pickles_compute_the_same(case):
     assert all(torch.equal(c(x)[0], ours(x)[0]) for c in copies)
 
 
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.long)])
 @each_case
-def test_each_layer_compiles_into_one_graph(case):
+def test_each_layer_compiles_into_one_graph(case, backend):
     ours, theirs = case.pair(num_layers=2, bidirectional=True)
     x = torch.randn(T, B, I, dtype=torch.float64, requires_grad=True)
-    compiled = torch.compile(ours, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(ours, fullgraph=True, backend=backend)
     inputs = [x, *ours.parameters()]
     grads = torch.autograd.grad(sum(o.sum() for o in flat(compiled(x))), inputs)
     expected = torch.autograd.grad(sum(o.sum() for o in flat(theirs(x))), [x, *theirs.parameters()])
