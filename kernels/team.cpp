@@ -8,7 +8,7 @@
 namespace throughtime {
 namespace {
 
-// Spins before the processor is offered to others: some ten microseconds, many times a step.
+// Spins before a member sleeps: some ten microseconds, longer than its fellows usually take.
 constexpr int patience = 500;
 
 void pause() {
@@ -19,13 +19,15 @@ void pause() {
 #endif
 }
 
-template <class Condition>
-void spin_until(Condition condition) {
-    for (int spins = 0; !condition(); ++spins) {
+// Returns once value is no longer `old`. Who waits long sleeps rather than yields: a member whose
+// processor other work has taken then costs one delay, not one at every step.
+template <class T>
+void wait_while(const std::atomic<T>& value, T old) {
+    for (int spins = 0; value.load(std::memory_order_acquire) == old; ++spins) {
         if (spins < patience) {
             pause();
         } else {
-            std::this_thread::yield();
+            value.wait(old, std::memory_order_acquire);
         }
     }
 }
@@ -40,8 +42,9 @@ void Barrier::wait(int members) {
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
         arrived_.store(0, std::memory_order_relaxed);
         round_.store(round + 1, std::memory_order_release);
+        round_.notify_all();
     } else {
-        spin_until([&] { return round_.load(std::memory_order_acquire) != round; });
+        wait_while(round_, round);
     }
 }
 
@@ -54,7 +57,7 @@ void run_team(int threads, void (*work)(const void* job, const Member& member), 
     try {
         for (int index = 1; index < threads; ++index) {
             others.emplace_back([&, index] {
-                spin_until([&] { return count.load(std::memory_order_acquire) != 0; });
+                wait_while(count, 0);
                 work(job, {index, count.load(std::memory_order_relaxed), barriers});
             });
         }
@@ -63,6 +66,7 @@ void run_team(int threads, void (*work)(const void* job, const Member& member), 
     }
     const int members = int(others.size()) + 1;
     count.store(members, std::memory_order_release);
+    count.notify_all();
     work(job, {0, members, barriers});
     for (std::thread& other : others) other.join();
 }

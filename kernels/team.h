@@ -7,7 +7,7 @@
 namespace throughtime {
 
 // Where the members of a group wait for each other. It spins, since a step may take a
-// microsecond, and yields when the wait is long, since the machine may have other work.
+// microsecond, and sleeps when the wait is long, since the machine may have other work.
 class Barrier {
   public:
     void wait(int members);

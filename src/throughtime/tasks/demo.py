@@ -40,7 +40,7 @@ CELLS: Mapping[str, Literal["lstm", "rnn"]] = {"LSTM": "lstm", "tanh RNN": "rnn"
 class Size:
     """How much work the demo is; fixed updates, so that a seed gives the same numbers anywhere."""
 
-    updates: int = 300
+    updates: int = 600
     hidden: int = 256
     batch: int = 32
     window: int = 128

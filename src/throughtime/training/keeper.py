@@ -103,8 +103,10 @@ class Keeper(lightning.Callback):
         epoch = at.update / job.windows
         where = {"kind": "validation", "update": at.update, "epoch": epoch}
         self.metrics.add(where | figures | {"elapsed_s": at.elapsed_s})
-        names = {value: name for name, value in reversed(figures.items())}  # equal ones once
-        shown = (f"{names[v]} {v:.4f}".replace("_", " ") for v in reversed(names))
+        names: dict[float, str] = {}
+        for name, value in figures.items():
+            names.setdefault(value, name.replace("_", " "))  # equal figures are shown once
+        shown = (f"{name} {value:.4f}" for value, name in names.items())
         self.progress.say(
             f"epoch {epoch:.2f} · validation: {' · '.join(shown)}{' (best)' * is_better}"
         )
