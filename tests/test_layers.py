@@ -270,6 +270,10 @@ def test_dropout_without_a_place_to_act_is_mentioned():
 def test_only_the_lstm_takes_a_projection(kind):
     with pytest.raises(TypeError, match="proj_size"):
         kind(I, H, proj_size=2)
+    with pytest.raises(
+        ValueError, match=r"proj_size must be 0 \(none\) or from 1 to hidden_size - 1"
+    ):
+        tt.LSTM(I, H, proj_size=H)
 
 
 @each_case

@@ -180,8 +180,7 @@ def start(run, options_in):
         "if (run / 'config.yaml').exists(): resume(run)\n"
         f"else: train(tiny_options({str(options_in)!r}, epochs=60, workers=2), run)\n"
     )
-    here = Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": f"{here}:{here.parent / 'src'}"}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     return subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.DEVNULL
     )

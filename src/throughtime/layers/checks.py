@@ -19,8 +19,8 @@ def check_type(name: str, value: Any, kind: type) -> None:
         )
 
 
-def check_sizes(input_size: int, hidden_size: int, num_layers: int, proj_size: int) -> None:
-    """Refuses sizes below one and a projection that does not make h smaller."""
+def check_sizes(input_size: int, hidden_size: int, num_layers: int) -> None:
+    """Refuses sizes below one."""
     for name, size in (
         ("input_size", input_size),
         ("hidden_size", hidden_size),
@@ -28,6 +28,14 @@ def check_sizes(input_size: int, hidden_size: int, num_layers: int, proj_size: i
     ):
         if size <= 0:
             raise OptionError(f"{name} must be at least 1, got {size}; pass a positive number.")
+
+
+def check_projection(proj_size: int, hidden_size: int, layer: str, is_possible: bool) -> None:
+    """Refuses a projection that does not make h smaller, or that the layer cannot have."""
+    if proj_size and not is_possible:
+        raise OptionError(
+            f"proj_size must be 0 for a {layer}, got {proj_size}; only the LSTM has a projection."
+        )
     if not 0 <= proj_size < hidden_size:
         raise OptionError(
             f"proj_size must be 0 (none) or from 1 to hidden_size - 1 = {hidden_size - 1}, "
@@ -44,7 +52,7 @@ def check_dropout(dropout: float, num_layers: int) -> None:
         warnings.warn(
             f"dropout={dropout} acts between layers, and num_layers=1 has no such place; "
             "use more layers or torch.nn.Dropout on the output.",
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

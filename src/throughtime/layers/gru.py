@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from throughtime import cells
 from throughtime.layers.recurrent import Recurrent
 
@@ -26,27 +24,13 @@ class GRU(Recurrent):
         OptionError: an argument has the wrong type or range.
 
     Example:
+        >>> import torch
         >>> y, h = GRU(2, 4, bidirectional=True)(torch.ones(5, 3, 2))
         >>> tuple(y.shape), tuple(h.shape)
         ((5, 3, 8), (2, 3, 4))
     """
 
     num_gates = 3
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        sizes = (input_size, hidden_size, num_layers)
-        super().__init__(*sizes, bias, batch_first, dropout, bidirectional, 0, device, dtype)
 
     def _cell(self, layer: int, direction: int) -> cells.GRU:
         return cells.GRU(**self._weights(layer, direction))

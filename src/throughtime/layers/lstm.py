@@ -38,6 +38,7 @@ class LSTM(Recurrent):
     """
 
     num_gates = 4
+    has_projection = True
     _state_type = LSTMState
 
     @property

@@ -13,7 +13,13 @@ from torch.nn.utils.rnn import PackedSequence
 from throughtime.axes import check_shape
 from throughtime.cells import AnyCell, HiddenState, State
 from throughtime.errors import ShapeError
-from throughtime.layers.checks import check_dropout, check_like, check_sizes, check_type
+from throughtime.layers.checks import (
+    check_dropout,
+    check_like,
+    check_projection,
+    check_sizes,
+    check_type,
+)
 from throughtime.layers.stack import run_stack
 
 
@@ -38,6 +44,7 @@ class Recurrent(nn.Module):
     """
 
     num_gates: int
+    has_projection = False
     weight_ih_l0: Tensor
     _state_type: type[State] = HiddenState
 
@@ -59,7 +66,8 @@ class Recurrent(nn.Module):
             check_type(name, value, int)
         for name, flag in (("bias", bias), ("batch_first", batch_first)):
             check_type(name, flag, bool)
-        check_sizes(input_size, hidden_size, num_layers, proj_size)
+        check_sizes(input_size, hidden_size, num_layers)
+        check_projection(proj_size, hidden_size, type(self).__name__, self.has_projection)
         check_dropout(dropout, num_layers)
         self.input_size = input_size
         self.hidden_size = hidden_size

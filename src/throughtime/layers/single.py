@@ -22,11 +22,11 @@ class SingleStep(nn.Module):
         input_size: I, features of a step.
         hidden_size: H, units.
         bias: whether the cell has biases.
-        num_gates: G, blocks of rows of the weights.
         device: where the parameters are.
         dtype: of the parameters.
     """
 
+    num_gates: int
     weight_ih: Tensor
     weight_hh: Tensor
     bias_ih: Tensor | None
@@ -36,8 +36,7 @@ class SingleStep(nn.Module):
         self,
         input_size: int,
         hidden_size: int,
-        bias: bool,
-        num_gates: int,
+        bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -49,7 +48,7 @@ class SingleStep(nn.Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        rows = num_gates * hidden_size
+        rows = self.num_gates * hidden_size
         shapes: dict[str, tuple[int, ...] | None] = {
             "weight_ih": (rows, input_size),
             "weight_hh": (rows, hidden_size),
@@ -114,6 +113,8 @@ class RNNCell(SingleStep):
         dtype: of the parameters.
     """
 
+    num_gates = 1
+
     def __init__(
         self,
         input_size: int,
@@ -123,7 +124,7 @@ class RNNCell(SingleStep):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
+        super().__init__(input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
 
     def _cell(self) -> cells.Elman:
@@ -135,7 +136,7 @@ class RNNCell(SingleStep):
         return cells.Elman(*self._weights(), nonlinearity=self.nonlinearity)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """H' [B, H] from x [B, I] and h [B, H], or all without the batch axis."""
+        """The new h, [B, H], from x [B, I] and h [B, H], or all without the batch axis."""
         return self._step(input, None if hx is None else HiddenState(hx)).h
 
     def extra_repr(self) -> str:
@@ -155,15 +156,7 @@ class LSTMCell(SingleStep):
         dtype: of the parameters.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
+    num_gates = 4
 
     def _cell(self) -> cells.LSTM:
         return cells.LSTM(*self._weights())
@@ -171,7 +164,7 @@ class LSTMCell(SingleStep):
     def forward(
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """(h', c') [B, H] from x [B, I] and (h, c) [B, H], or all without the batch axis."""
+        """The new (h, c), [B, H], from x [B, I] and (h, c) [B, H], or all without the batch axis."""
         state: Any = self._step(input, None if hx is None else LSTMState(*hx))
         return state.h, state.c
 
@@ -187,19 +180,11 @@ class GRUCell(SingleStep):
         dtype: of the parameters.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
+    num_gates = 3
 
     def _cell(self) -> cells.GRU:
         return cells.GRU(*self._weights())
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """H' [B, H] from x [B, I] and h [B, H], or all without the batch axis."""
+        """The new h, [B, H], from x [B, I] and h [B, H], or all without the batch axis."""
         return self._step(input, None if hx is None else HiddenState(hx)).h
