@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from throughtime.cells.cell import HiddenState
+from throughtime.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class Elman:
         bias_ih: b_ih, [H], or None.
         bias_hh: b_hh, [H], or None.
         nonlinearity: `"tanh"` or `"relu"`.
+
+    Raises:
+        OptionError: there is no such nonlinearity.
     """
 
     gates: ClassVar[tuple[str, ...]] = ("hidden",)
@@ -34,6 +38,13 @@ class Elman:
     bias_ih: Tensor | None = None
     bias_hh: Tensor | None = None
     nonlinearity: str = "tanh"
+
+    def __post_init__(self) -> None:
+        if self.nonlinearity not in ("tanh", "relu"):
+            raise OptionError(
+                f"nonlinearity must be 'tanh' or 'relu', got {self.nonlinearity!r}; "
+                "choose one of them."
+            )
 
     def project(self, x: Tensor) -> Tensor:
         """W_ih x + b_ih, [..., I] to [..., H]."""

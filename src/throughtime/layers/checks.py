@@ -5,8 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from throughtime.cells import LSTMState, State
 from throughtime.errors import OptionError, ShapeError
 
 
@@ -54,6 +56,42 @@ def check_dropout(dropout: float, num_layers: int) -> None:
             "use more layers or torch.nn.Dropout on the output.",
             stacklevel=3,
         )
+
+
+def check_batch_sizes(batch_sizes: Tensor, num_rows: int) -> None:
+    """Refuses what no `PackedSequence` of these rows can hold: its sizes decide what is read."""
+    fits = (
+        batch_sizes.dim() == 1
+        and batch_sizes.dtype == torch.int64
+        and batch_sizes.device.type == "cpu"
+        and len(batch_sizes) > 0
+        and int(batch_sizes[-1]) > 0
+        and bool((batch_sizes[1:] <= batch_sizes[:-1]).all())
+        and int(batch_sizes.sum()) == num_rows
+    )
+    if not fits:
+        raise ShapeError(
+            "batch_sizes must be int64 [T] on the CPU, positive, never increasing, with the sum "
+            f"{num_rows} of the packed rows, got {batch_sizes}; make it with pack_sequence."
+        )
+
+
+def to_lstm_state(hx: Any) -> LSTMState:
+    """The pair (h_0, c_0) as a tuple with names."""
+    if not isinstance(hx, tuple | list) or len(hx) != 2:
+        raise ShapeError(
+            f"hx must be the pair (h_0, c_0), got {type(hx).__name__}; pass both states."
+        )
+    return LSTMState(*hx)
+
+
+def match_autocast(x: Tensor, state: State | None, weight: Tensor) -> tuple[Tensor, State | None]:
+    """Under autocast, what comes in the precision of the layers before is made that of ours."""
+    if not torch.is_autocast_enabled(x.device.type):
+        return x, state
+    if state is not None:
+        state = type(state)(*(field.to(weight.dtype) for field in state))
+    return x.to(weight.dtype), state
 
 
 def check_like(name: str, tensor: Tensor, like: Tensor) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from throughtime import cells
 from throughtime.cells import LSTMState, State
-from throughtime.errors import ShapeError
+from throughtime.layers.checks import to_lstm_state
 from throughtime.layers.recurrent import Recurrent
 
 
@@ -49,11 +49,7 @@ class LSTM(Recurrent):
         return cells.LSTM(**self._weights(layer, direction))
 
     def _to_state(self, hx: Any) -> State:
-        if not isinstance(hx, tuple | list) or len(hx) != 2:
-            raise ShapeError(
-                f"hx must be the pair (h_0, c_0), got {type(hx).__name__}; pass both states."
-            )
-        return LSTMState(*hx)
+        return to_lstm_state(hx)
 
     def _from_state(self, state: State) -> tuple[Tensor, Tensor]:
         return tuple(state)  # type: ignore[return-value]

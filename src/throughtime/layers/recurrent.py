@@ -14,13 +14,16 @@ from throughtime.axes import check_shape
 from throughtime.cells import AnyCell, HiddenState, State
 from throughtime.errors import ShapeError
 from throughtime.layers.checks import (
+    check_batch_sizes,
     check_dropout,
     check_like,
     check_projection,
     check_sizes,
     check_type,
+    match_autocast,
 )
 from throughtime.layers.stack import run_stack
+from throughtime.native.functions import full_precision
 
 
 class Recurrent(nn.Module):
@@ -182,6 +185,9 @@ class Recurrent(nn.Module):
     ) -> tuple[PackedSequence, State]:
         """Sorts the states as the packed rows are sorted, and back."""
         data, batch_sizes, order, back = packed
+        if not torch.compiler.is_compiling():
+            check_batch_sizes(batch_sizes, len(data))
+        batch_sizes = batch_sizes.contiguous()
         if order is not None:
             state = _map(lambda field: field.index_select(1, order), state)
         y, final = self._run(data, state, batch_sizes)
@@ -193,6 +199,7 @@ class Recurrent(nn.Module):
         self, x: Tensor, state: State | None, batch_sizes: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Runs [T, B, I] or packed [N, I], with states [L*D, B, ·]."""
+        x, state = match_autocast(x, state, self.weight_ih_l0)
         self._check_input(x, batch_sizes)
         batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
         rows = self.num_layers * self._num_directions
@@ -200,9 +207,9 @@ class Recurrent(nn.Module):
             state = self._state_type(*(x.new_zeros(rows, batch, H) for H in self._state_sizes))
         else:
             self._check_state(state, {"L*D": rows, "B": batch}, x)
-        return run_stack(
-            self.cells(), x, state, batch_sizes, self.dropout if self.training else 0.0
-        )
+        dropout = self.dropout if self.training else 0.0
+        with full_precision():
+            return run_stack(self.cells(), x, state, batch_sizes, dropout)
 
     def _check_input(self, x: Tensor, batch_sizes: Tensor | None) -> None:
         axes = "N I" if batch_sizes is not None else "B T I" if self.batch_first else "T B I"

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from throughtime import cells
 from throughtime.axes import check_shape
-from throughtime.cells import AnyCell, HiddenState, LSTMState, State
+from throughtime.cells import AnyCell, HiddenState, State
 from throughtime.errors import OptionError, ShapeError
-from throughtime.layers.checks import check_like, check_type
+from throughtime.layers.checks import check_like, check_type, match_autocast, to_lstm_state
+from throughtime.native.functions import full_precision
 
 
 class SingleStep(nn.Module):
@@ -80,6 +81,7 @@ class SingleStep(nn.Module):
             )
         x = input if input.dim() == 2 else input.unsqueeze(0)
         check_shape("input", x.shape, "B I", {"I": self.input_size}, "match the cell's input size")
+        x, state = match_autocast(x, state, self.weight_ih)
         check_like("input", x, self.weight_ih)
         cell = self._cell()
         if state is None:
@@ -90,7 +92,8 @@ class SingleStep(nn.Module):
         for name, field in zip(state._fields, state, strict=True):
             check_shape(name, field.shape, "B H", sizes, "pass one state per row of the input")
             check_like(name, field, self.weight_ih)
-        new: State = cell.step(cell.project(x), state)
+        with full_precision():
+            new: State = cell.step(cell.project(x), state)
         return new if input.dim() == 2 else type(new)(*(field.squeeze(0) for field in new))
 
     def extra_repr(self) -> str:
@@ -128,11 +131,6 @@ class RNNCell(SingleStep):
         self.nonlinearity = nonlinearity
 
     def _cell(self) -> cells.Elman:
-        if self.nonlinearity not in ("tanh", "relu"):
-            raise OptionError(
-                f"nonlinearity must be 'tanh' or 'relu', got {self.nonlinearity!r}; "
-                "choose one of them."
-            )
         return cells.Elman(*self._weights(), nonlinearity=self.nonlinearity)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
@@ -164,8 +162,8 @@ class LSTMCell(SingleStep):
     def forward(
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The new (h, c), [B, H], from x [B, I] and (h, c) [B, H], or all without the batch axis."""
-        state: Any = self._step(input, None if hx is None else LSTMState(*hx))
+        """The new (h, c), [B, H], from x [B, I] and (h, c) [B, H], or all without the batch."""
+        state: Any = self._step(input, None if hx is None else to_lstm_state(hx))
         return state.h, state.c
 
 

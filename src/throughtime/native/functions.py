@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from throughtime.native import kernels
@@ -41,7 +41,7 @@ class Layer:
 
 
 def full_precision() -> AbstractContextManager[Any]:
-    """Keeps autocast away from buffers whose type the kernels rely on."""
+    """Keeps CPU autocast away: recurrence runs in the precision of its weights."""
     if torch.is_autocast_enabled("cpu"):
         return torch.autocast("cpu", enabled=False)
     return nullcontext()
@@ -59,13 +59,11 @@ def run_forward(layer: Layer, tensors: Sequence[Tensor], training: bool) -> tupl
     weight_ih, weight_hh, *biases = stacked(weights, sizes.D)
     rows = x.reshape(sizes.N, x.shape[-1])
     rotated = weight_ih.flatten(0, 1).t()
-    with full_precision():
-        z = torch.addmm(biases[0].flatten(), rows, rotated) if biases else rows @ rotated
+    z = torch.addmm(biases[0].flatten(), rows, rotated) if biases else rows @ rotated
     bias_hh = biases[1] if biases else None
-    y, finals, saved = kernels.forward(
-        layer.kernel, z, weight_hh, bias_hh, states, layer.batch_sizes, sizes, training
-    )
-    return (y.view(*x.shape[:-1], sizes.D * sizes.H), *finals), saved
+    inputs = (z, weight_hh, bias_hh, states, layer.batch_sizes, sizes)
+    y, finals, saved = kernels.forward(layer.kernel, *inputs, x.shape[:-1], training)
+    return (y, *finals), saved
 
 
 def run_backward(
@@ -119,21 +117,28 @@ class LayerForward(Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         """Keeps the inputs, y and what the kernel saved; that has no gradient of its own."""
         ctx.layer, *tensors = inputs
-        ctx.num_results = 1 + ctx.layer.kernel.num_states
-        ctx.mark_non_differentiable(*output[ctx.num_results :])
+        saved = output[1 + ctx.layer.kernel.num_states :]
+        ctx.mark_non_differentiable(*saved)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*tensors, *output)
+        # the final states are not kept: a user may overwrite them
+        ctx.save_for_backward(*tensors, output[0], *saved)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of x, states and weights, by `LayerBackward`."""
-        results = ctx.saved_tensors[-len(grads) :][: ctx.num_results]
+        layer: Layer = ctx.layer
+        kept = ctx.saved_tensors  # once: hooks may count
+        y = kept[len(kept) - layer.kernel.num_saved_tensors - 1]
+        _, states, _ = layer.parts(kept)
         filled = [
-            torch.zeros_like(result) if grad is None else grad.contiguous()
-            for grad, result in zip(grads, results, strict=False)
+            torch.zeros_like(result) if grad is None else grad
+            for grad, result in zip(grads, (y, *states), strict=False)
         ]
+        if any(map(is_legacy_batchedtensor, filled)):  # of grad(..., is_grads_batched=True)
+            inputs = kept[: len(kept) - layer.kernel.num_saved_tensors - 1]
+            return None, *loop_backward_of(layer)(*filled, *inputs)
         gradients = LayerBackward.apply(  # type: ignore[no-untyped-call]  # torch's own
-            ctx.layer, *filled, *ctx.saved_tensors
+            layer, *filled, *kept
         )
         return None, *gradients
 
@@ -149,34 +154,34 @@ class LayerForward(Function):
 class LayerBackward(Function):
     """Gradients of x, states and weights from those of y and the final states.
 
-    `LayerBackward.apply(layer, dy, *dstates, *inputs, y, *final states, *saved)`.
+    `LayerBackward.apply(layer, dy, *dstates, *inputs, y, *saved)`.
     """
 
     @staticmethod
     def forward(layer: Layer, *tensors: Tensor) -> Tensors:
         """Runs the kernel back through time."""
-        grads, inputs, results, saved = _parts_of_backward(layer, tensors)
-        return run_backward(layer, grads, inputs, results[0], saved)
+        grads, inputs, (y, *saved) = _parts_of_backward(layer, tensors)
+        return run_backward(layer, grads, inputs, y, tuple(saved))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         """Keeps the gradients that came and the layer's inputs: what the result depends on."""
         ctx.layer, *tensors = inputs
-        grads, layer_inputs, *rest = _parts_of_backward(ctx.layer, tensors)
-        ctx.num_others = sum(map(len, rest))
+        grads, layer_inputs, others = _parts_of_backward(ctx.layer, tensors)
+        ctx.num_others = len(others)
         ctx.save_for_backward(*grads, *layer_inputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Differentiates the loop's own backward pass."""
         pull_back = torch.func.vjp(loop_backward_of(ctx.layer), *ctx.saved_tensors)[1]
-        # the results and what was saved stand for the inputs they were computed from
+        # y and what was saved stand for the inputs they were computed from
         return None, *pull_back(grads), *[None] * ctx.num_others
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], layer: Layer, *tensors: Tensor) -> Any:
         """The loop's backward pass under `torch.vmap`."""
-        grads, inputs, *_ = _parts_of_backward(layer, tensors)
+        grads, inputs, _ = _parts_of_backward(layer, tensors)
         used = len(grads) + len(inputs)
         looped = torch.vmap(
             loop_backward_of(layer), in_dims[1 : used + 1], randomness=info.randomness
@@ -197,19 +202,18 @@ def loop_backward_of(layer: Layer) -> Callable[..., Tensors]:
 
 
 def _parts_of_backward(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Tensors, ...]:
-    """Gradients, inputs, results and saved tensors out of one row."""
-    results = 1 + layer.kernel.num_states
-    saved = len(tensors) - layer.kernel.num_saved_tensors
-    cuts = [0, results, saved - results, saved, len(tensors)]
-    return tuple(tuple(tensors[a:b]) for a, b in pairwise(cuts))
+    """Gradients, inputs, and y with what was saved, out of one row."""
+    first = 1 + layer.kernel.num_states
+    last = len(tensors) - layer.kernel.num_saved_tensors - 1
+    return tuple(tensors[:first]), tuple(tensors[first:last]), tuple(tensors[last:])
 
 
 def stacked(weights: Tensors, num_directions: int) -> list[Tensor]:
     """Each kind of weight for all directions, [D, ...], contiguous."""
     kinds = len(weights) // num_directions
     if num_directions == 1:
-        return [weight.contiguous().unsqueeze(0) for weight in weights]
-    return [torch.stack(weights[kind::kinds]) for kind in range(kinds)]
+        return [kernels.dense(weight).unsqueeze(0) for weight in weights]
+    return [kernels.dense(torch.stack(weights[kind::kinds])) for kind in range(kinds)]
 
 
 def previous_states(y: Tensor, h0: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
@@ -228,8 +232,8 @@ def previous_states(y: Tensor, h0: Tensor, batch_sizes: Tensor | None, reverse: 
     if batch_sizes is None:
         return torch.cat([y[B:], h0] if reverse else [h0, y[: len(y) - B]])
     offsets = batch_sizes.cumsum(0) - batch_sizes
-    step = torch.repeat_interleave(torch.arange(len(batch_sizes)), batch_sizes)
-    row = torch.arange(len(y)) - offsets[step]
+    step = torch.repeat_interleave(torch.arange(len(batch_sizes), device=y.device), batch_sizes)
+    row = torch.arange(len(y), device=y.device) - offsets[step]
     neighbour = step + 1 if reverse else step - 1
     inside = neighbour.clamp(0, len(batch_sizes) - 1)
     begins = (neighbour != inside) | (row >= batch_sizes[inside])

@@ -23,6 +23,7 @@ class Kernel:
     num_values: int  # S: values per unit and step that the backward pass reads
     has_cell_state: bool = False
     splits_recurrent: bool = False  # gradients of W_hh h + b_hh and of the input's part differ
+    gates_replace_input: bool = False  # the gates may be written over the projected input
 
     @property
     def num_states(self) -> int:
@@ -36,7 +37,7 @@ class Kernel:
 
 
 _ELMAN = {"tanh": Kernel("elman_tanh", 1, 0), "relu": Kernel("elman_relu", 1, 0)}
-_LSTM = Kernel("lstm", 4, 4, has_cell_state=True)
+_LSTM = Kernel("lstm", 4, 4, has_cell_state=True, gates_replace_input=True)
 _GRU = Kernel("gru", 3, 4, splits_recurrent=True)
 
 
@@ -51,7 +52,7 @@ def kernel_of(cell: AnyCell) -> Kernel | None:
     if type(cell) is GRU:
         return _GRU
     if type(cell) is Elman:
-        return _ELMAN[cell.nonlinearity]
+        return _ELMAN[cell.nonlinearity]  # the cell knows no other
     return None
 
 
@@ -87,6 +88,7 @@ def forward(
     states: Tensors,
     batch_sizes: Tensor | None,
     sizes: Sizes,
+    lead: Sequence[int],
     training: bool,
 ) -> tuple[Tensor, Tensors, Tensors]:
     """Runs a kernel over a whole sequence.
@@ -99,23 +101,23 @@ def forward(
         states: h0 [D, B, H], and c0 of an LSTM.
         batch_sizes: rows of each step, [T], or None for B rows in all.
         sizes: of this call.
+        lead: axes of y before the last, [T, B] or [N].
         training: keep what the backward pass reads.
 
     Returns:
-        y: [N, D*H].
+        y: [*lead, D*H].
         finals: h_n [D, B, H], and c_n of an LSTM.
         saved: nothing without `training`; else the gates [N, D, S, H] after their activation
             (an Elman cell has none, a GRU adds W_hn h + b_hn), then c [N, D, H] of an LSTM.
     """
-    y = z.new_empty(sizes.N, sizes.D * sizes.H)
-    h0, *c0 = (state.contiguous() for state in states)
+    y = z.new_empty(*lead, sizes.D * sizes.H)
+    h0, *c0 = map(dense, states)
     h_n, *c_n = (torch.empty_like(state) for state in (h0, *c0))
     gates, c = [], []
     if training and kernel.num_values:
-        # an LSTM's gates take the place of their pre-activations: a third less memory to touch
-        in_place = kernel.num_values == kernel.num_gates
         shape = (sizes.N, sizes.D, kernel.num_values, sizes.H)
-        gates.append(z.view(shape) if in_place else z.new_empty(shape))
+        # in place there is a third less memory to touch
+        gates.append(z.view(shape) if kernel.gates_replace_input else z.new_empty(shape))
     if training and kernel.has_cell_state:
         c.append(z.new_empty(sizes.N, sizes.D, sizes.H))
     outputs = (y, h_n, _only(c_n), _only(c), _only(gates))
@@ -138,7 +140,7 @@ def backward(
 
     Args:
         kernel: which cell.
-        grads: dL/dy [N, D*H], dL/dh_n [D, B, H] and dL/dc_n of an LSTM, contiguous.
+        grads: dL/dy [N, D*H], dL/dh_n [D, B, H] and dL/dc_n of an LSTM.
         y: what `forward` gave, as is `saved`.
         states: as in `forward`, as are weight_hh, batch_sizes and sizes.
         saved: see y.
@@ -151,7 +153,8 @@ def backward(
         da: dL/d(recurrent part W_hh h + b_hh), [N, D*G*H]; the same tensor except in a GRU.
         dstates: dL/dh0, and dL/dc0 of an LSTM, [D, B, H].
     """
-    h0, *c0 = (state.contiguous() for state in states)
+    y, h0, *c0 = map(dense, (y, *states))
+    saved, grads = tuple(map(dense, saved)), tuple(map(dense, grads))
     dh0, *dc0 = (torch.empty_like(state) for state in (h0, *c0))
     dz = y.new_empty(sizes.N, sizes.D * kernel.num_gates * sizes.H)
     da = torch.empty_like(dz) if kernel.splits_recurrent else None
@@ -161,6 +164,11 @@ def backward(
     inputs = (y, h0, _only(c0), _only(c), _only(gates), weight_hh, batch_sizes)
     _call(_kernels.backward, kernel, y.dtype, (*outputs, *inputs), sizes)
     return dz, (dz if da is None else da), (dh0, *dc0)
+
+
+def dense(tensor: Tensor) -> Tensor:
+    """The same numbers as they must lie behind a pointer: in order, no sign left to apply."""
+    return tensor.contiguous().resolve_neg()
 
 
 def _only(tensors: Sequence[Tensor]) -> Tensor | None:
@@ -180,6 +188,6 @@ def _call(
     is_double = dtype == torch.float64
     threads = _kernels.choose_threads(kernel.name, B, D, H, torch.get_num_threads())
     size = _kernels.workspace_elements(kernel.name, is_double, B, D, H, threads)
-    workspace = torch.empty(size, dtype=dtype)
+    workspace = torch.empty(size, dtype=dtype, device="cpu")
     pointers = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
     run(kernel.name, is_double, *pointers, sizes.T, B, D, H, workspace.data_ptr(), threads)

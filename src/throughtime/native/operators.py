@@ -60,8 +60,7 @@ def layer_backward_operator(
 ) -> list[Tensor]:
     """The gradients of x, states and weights; see `functions`."""
     layer = _layer(name, batch_sizes)
-    dense = [grad.contiguous() for grad in grads]
-    return list(run_backward(layer, dense, tensors, y, tuple(saved)))
+    return list(run_backward(layer, grads, tensors, y, tuple(saved)))
 
 
 @layer_backward_operator.register_fake
@@ -78,22 +77,20 @@ def _(
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     ctx.name, tensors, batch_sizes = inputs
-    ctx.num_tensors, ctx.num_results = len(tensors), 1 + kernel_named(ctx.name).num_states
-    ctx.batch_sizes = batch_sizes
-    ctx.save_for_backward(*tensors, *output)
+    ctx.num_tensors, ctx.batch_sizes = len(tensors), batch_sizes
+    saved = output[1 + kernel_named(ctx.name).num_states :]
+    ctx.save_for_backward(*tensors, output[0], *saved)
 
 
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    tensors = ctx.saved_tensors[: ctx.num_tensors]
-    results = ctx.saved_tensors[ctx.num_tensors :][: ctx.num_results]
-    saved = ctx.saved_tensors[ctx.num_tensors + ctx.num_results :]
+    kept = ctx.saved_tensors
+    tensors, (y, *saved) = list(kept[: ctx.num_tensors]), kept[ctx.num_tensors :]
+    _, states, _ = _layer(ctx.name, ctx.batch_sizes).parts(tensors)
     filled = [
         torch.zeros_like(result) if grad is None else grad
-        for grad, result in zip(grads, results, strict=False)
+        for grad, result in zip(grads, (y, *states), strict=False)
     ]
-    dtensors = layer_backward_operator(
-        ctx.name, filled, list(tensors), results[0], list(saved), ctx.batch_sizes
-    )
+    dtensors = layer_backward_operator(ctx.name, filled, tensors, y, saved, ctx.batch_sizes)
     return None, dtensors, None
 
 
