@@ -80,8 +80,14 @@ def test_a_truncated_checkpoint_is_refused(tmp_path, share):
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     save_checkpoint(tmp_path, *network(), Position())
     other = nn.LSTM(2, 5)
-    with pytest.raises(RunError, match="must be a checkpoint of this run"):
+    with pytest.raises(RunError, match="size mismatch for "):
         load_checkpoint(tmp_path, other, torch.optim.AdamW(other.parameters()))
+
+
+def test_an_empty_checkpoint_is_said_to_be_empty(tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(b"")
+    with pytest.raises(RunError, match=r"it holds nothing|[Rr]an out of input"):
+        load_checkpoint(tmp_path, *network())
 
 
 def test_a_newer_or_missing_checkpoint_is_refused(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from throughtime.decode import choose, distribution, sample, spell
-from throughtime.errors import OptionError
+from throughtime.errors import OptionError, RunError
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 P = torch.tensor([0.1, 0.4, 0.2, 0.3], dtype=torch.float64)
@@ -123,6 +123,17 @@ def test_an_option_out_of_range_is_refused_by_name(option, value):
         sample(echo, [0], **{option: value})
     with pytest.raises(OptionError, match=f"^{option} must be .*got"):
         choose(torch.zeros(1, 4), **{option: value})
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_refused(odd, temperature):
+    with pytest.raises(RunError, match=f"logits must be finite to draw from, got {odd}"):
+        choose(torch.tensor([[0.0, odd]]), temperature=temperature)
+
+
+def test_a_logit_of_minus_infinity_rules_its_token_out():
+    assert distribution(torch.tensor([0.0, float("-inf")])).tolist() == [1, 0]
 
 
 def test_an_empty_prompt_is_refused():

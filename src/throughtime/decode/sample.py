@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from throughtime.errors import OptionError
+from throughtime.errors import OptionError, RunError
 
 S = TypeVar("S")
 Step = Callable[[Tensor, S | None], tuple[Tensor, S]]
@@ -102,6 +102,7 @@ def choose(
 
     Raises:
         OptionError: an option is out of its range.
+        RunError: a row's largest logit is not finite.
 
     Example:
         >>> choose(torch.tensor([[0.0, 2.0, 1.0]]), temperature=0).tolist()
@@ -109,6 +110,7 @@ def choose(
     """
     _check(temperature, top_k, top_p)
     if temperature == 0:
+        _highest(logits)
         return logits.argmax(dim=-1)
     probabilities = distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p)
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
@@ -132,12 +134,15 @@ def distribution(
     Returns:
         Probabilities, [..., V], zero for what is left out.
 
+    Raises:
+        RunError: a row's largest logit is not finite.
+
     Example:
         >>> distribution(torch.tensor([0.5, 0.3, 0.2]).log(), top_p=0.7)
         tensor([0.6250, 0.3750, 0.0000], dtype=torch.float64)
     """
     scores = logits.double()
-    scores = (scores - scores.amax(dim=-1, keepdim=True)) / temperature  # 0 is the largest: no inf
+    scores = (scores - _highest(scores)) / temperature  # 0 is the largest: no inf
     ordered, order = scores.sort(dim=-1, descending=True, stable=True)
     if top_k is not None:
         ordered[..., top_k:] = -math.inf
@@ -147,6 +152,18 @@ def distribution(
         likely = likely.masked_fill(before >= top_p, 0.0)
         likely = likely / likely.sum(dim=-1, keepdim=True)
     return torch.zeros_like(likely).scatter(-1, order, likely)
+
+
+def _highest(logits: Tensor) -> Tensor:
+    """The largest logit of each row, [..., 1]; minus infinity below it rules a token out."""
+    highest = logits.amax(dim=-1, keepdim=True)  # nan if one of them is
+    if not highest.isfinite().all():
+        raise RunError(
+            "a model's logits must be finite to draw from, "
+            f"got {highest[~highest.isfinite()][0].item()}; "
+            "the training went astray, train anew with a lower --lr."
+        )
+    return highest
 
 
 def _check(temperature: float, top_k: int | None, top_p: float | None) -> None:

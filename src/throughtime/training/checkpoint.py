@@ -90,7 +90,7 @@ def load_checkpoint(run: Path, network: nn.Module, optimizer: Optimizer) -> Posi
             content = torch.load(file, map_location="cpu", weights_only=True)
         version = content["format"]
     except Exception as error:  # whatever a foreign file may raise
-        raise _unusable(file, error) from error
+        raise _unusable(file, error, line=0) from error
     check_format(version, file)
     try:
         network.load_state_dict(content["model"])
@@ -99,14 +99,15 @@ def load_checkpoint(run: Path, network: nn.Module, optimizer: Optimizer) -> Posi
         plain = {name: content[name] for name in (*_CARRIED, "metrics_bytes", "generators")}
         return Position(carry=carry, **plain)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise _unusable(file, error) from error
+        # torch lists what does not fit below a line that names the network's class.
+        raise _unusable(file, error, line=-1) from error
 
 
-def _unusable(file: Path, error: Exception) -> RunError:
-    first_line = str(error).split("\n", 1)[0]
+def _unusable(file: Path, error: Exception, line: int) -> RunError:
+    lines = str(error).strip().splitlines() or ["it holds nothing"]
     return RunError(
         f"{file} must be a checkpoint of this run, reading it gave {type(error).__name__}: "
-        f"{first_line}; restore the file or train anew."
+        f"{lines[line].strip().rstrip('.')}; restore the file or train anew."
     )
 
 
