@@ -30,6 +30,16 @@ def test_line_ends_stay_as_they_are(tmp_path):
     assert read_text([tmp_path / "a.txt"]).text == "a\r\nb\rc\n"
 
 
+def test_a_byte_order_mark_is_no_character(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfto be")
+    assert read_text([tmp_path / "a.txt"]).text == "to be"
+
+
+def test_an_empty_path_is_refused():
+    with pytest.raises(DataError, match="got an empty path"):
+        read_text([""])
+
+
 def test_without_paths_the_standard_library_is_read_without_its_tests():
     text = read_text()
     assert "def getline(filename, lineno" in text.text
@@ -41,6 +51,7 @@ def test_without_paths_the_standard_library_is_read_without_its_tests():
     ("content", "message"),
     [
         (b"", "must hold text, it is empty"),
+        (b"\xef\xbb\xbf", "must hold text, it is empty"),
         (b"ab\x00c", "byte 2 is 0x00"),
         (b"abc\xff", "byte 3 is 0xff"),
     ],

@@ -72,7 +72,11 @@ def test_an_unseen_character_is_refused_by_name_and_place(odd):
 
 @pytest.mark.parametrize(
     "data",
-    [{}, {"kind": "odd"}, {"kind": "bpe", "tokenizer": 3}, {"kind": "words", "words": ["a"]}],
+    [
+        *([], {}, {"kind": "odd"}, {"kind": []}, {"kind": "bpe", "tokenizer": 3}),
+        *({"kind": "characters", "alphabet": 5}, {"kind": "characters", "alphabet": ""}),
+        *({"kind": "words", "words": ["a"]}, {"kind": "words", "words": [1, "<unk>", "<eos>"]}),
+    ],
 )
 def test_a_damaged_vocabulary_is_refused(data):
     with pytest.raises(DataError, match="a vocabulary must be"):

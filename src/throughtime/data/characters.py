@@ -77,8 +77,15 @@ class Characters:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Characters:
-        """The alphabet that `to_json` wrote."""
-        return cls(data["alphabet"])
+        """The alphabet that `to_json` wrote.
+
+        Raises:
+            ValueError: it is none.
+        """
+        alphabet = data["alphabet"]
+        if not isinstance(alphabet, str) or not alphabet:
+            raise ValueError("the alphabet is no text")
+        return cls(alphabet)
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import hashlib
 import os
@@ -72,6 +73,11 @@ def standard_library() -> Text:
 
 def _find(path: str) -> Iterator[tuple[Path, bool]]:
     """The files behind one argument, and whether the user means each of them."""
+    if not path:
+        raise DataError(
+            "text must be a file, folder or glob, got an empty path; "
+            "give one, or look for a variable of the shell that is not set."
+        )
     if os.path.isdir(path):
         yield from ((file, False) for file in _walk(Path(path)))
     elif os.path.exists(path):
@@ -121,7 +127,7 @@ def _join(files: dict[Path, bool], asked: str) -> Text:
 
 
 def read_file(file: Path) -> str:
-    """The characters of one UTF-8 file, every one of them, line ends included.
+    """The characters of one UTF-8 file, line ends included, a byte-order mark left out.
 
     Raises:
         DataError: the file is empty, binary, not UTF-8 or cannot be opened.
@@ -133,14 +139,14 @@ def read_file(file: Path) -> str:
             f"{file} must be a readable file, the system says: {error.strerror}; "
             "check its name and permissions."
         ) from error
-    if not content:
+    if content in (b"", codecs.BOM_UTF8):
         raise DataError(f"{file} must hold text, it is empty; name another file.")
     if (zero := content.find(0)) >= 0:
         raise DataError(
             f"{file} must be UTF-8 text, byte {zero} is 0x00; binary files are no text."
         )
     try:
-        return content.decode()
+        return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{file} must be UTF-8 text, byte {error.start} is 0x{content[error.start]:02x}; "

@@ -52,7 +52,7 @@ def build_tokens(kind: Kind, text: str, vocabulary: int) -> Tokens:
     return BytePairs.build(text, vocabulary)
 
 
-def tokens_from_json(data: dict[str, Any]) -> Tokens:
+def tokens_from_json(data: Any) -> Tokens:
     """The vocabulary that `to_json` wrote.
 
     Raises:
@@ -60,6 +60,8 @@ def tokens_from_json(data: dict[str, Any]) -> Tokens:
     """
     classes: dict[Any, Any] = {c.kind: c for c in (Characters, BytePairs, Words)}
     try:
+        if not isinstance(data, dict):
+            raise TypeError("not an object")
         tokens: Tokens = classes[data["kind"]].from_json(data)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(

@@ -79,8 +79,17 @@ class Words:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Words:
-        """The words that `to_json` wrote."""
-        return cls(data["words"])
+        """The words that `to_json` wrote.
+
+        Raises:
+            ValueError: they are none.
+        """
+        words = data["words"]
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("the words are no list of texts")
+        if not {UNKNOWN, END_OF_LINE} <= set(words):
+            raise ValueError(f"{UNKNOWN} or {END_OF_LINE} is missing")
+        return cls(words)
 
 
 def _split(text: str) -> list[str]:
