@@ -21,7 +21,13 @@ from throughtime.tasks import language_score
 from throughtime.tasks.language_model import evaluate, load, read_options, resume, train
 from throughtime.tasks.language_network import LanguageModel
 from throughtime.tasks.language_score import Passage, passage, score
-from throughtime.tasks.options import LanguageModelOptions, ModelOptions, options_from_dict
+from throughtime.tasks.language_text import read_texts
+from throughtime.tasks.options import (
+    LanguageModelOptions,
+    ModelOptions,
+    TextOptions,
+    options_from_dict,
+)
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +204,15 @@ def test_a_text_changed_since_is_refused(tmp_path):
             use(tmp_path / "run")
 
 
+@pytest.mark.parametrize("text", ["one line of words " * 20 + "\n", "letters" * 40 + "\n"])
+def test_a_text_of_one_line_keeps_its_validation(tmp_path, text):
+    (tmp_path / "line.txt").write_text(text)
+    for share in (0.1, 1e-17):
+        options = TextOptions((str(tmp_path / "line.txt"),), None, share, "words")
+        texts = read_texts(options)
+        assert texts.validation and texts.training + texts.validation == text
+
+
 def test_a_run_of_another_task_or_with_unknown_options_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("{format: 1, task: chess, options: {}}")
     with pytest.raises(RunError, match="is a chess"):
@@ -212,7 +227,7 @@ def test_a_run_of_another_task_or_with_unknown_options_is_refused(tmp_path):
     [
         ({"model": {"cell": "transformer"}}, "cell must be one of lstm, gru, rnn, rnn-relu"),
         ({"model": {"hidden": 0}}, "hidden must be at least 1, got 0"),
-        ({"model": {"hidden": "many"}}, "model must hold numbers and names"),
+        ({"model": {"hidden": "many"}}, "hidden must be a whole number, got 'many'"),
         ({"model": {"tied": True, "hidden": 4, "embedding": 3}}, "must equal hidden = 4"),
         ({"model": {"dropout": 1.0}}, "dropout must be at least 0 and below 1"),
         ({"training": {"reach": 5, "window": 6}}, "reach must be at least 6, got 5"),

@@ -97,6 +97,27 @@ def test_a_run_is_never_made_over_something_else(tmp_path):
         record.create(tmp_path)
 
 
+def test_only_a_run_is_said_to_be_resumed(tmp_path):
+    (tmp_path / "training.txt").write_text("x")
+    with pytest.raises(RunError, match=r"is not empty; [^-]*$"):
+        record.check_vacant(tmp_path / ".")
+
+
+def test_a_run_stopped_while_it_was_made_says_so(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / record.TEXT).write_text("{}")
+    (run / f".{record.CHECKPOINT}.part").write_text("")
+    with pytest.raises(RunError, match=r"stopped before its first update; .*, or delete it"):
+        record.check_vacant(run)
+
+
+def test_metrics_that_are_no_objects_are_refused(tmp_path):
+    (tmp_path / record.METRICS).write_text("5\n")
+    with pytest.raises(RunError, match="JSON objects"):
+        record.read_metrics(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any
 
 from throughtime import __version__
@@ -31,6 +32,8 @@ FORMAT = 1
 CONFIG, TEXT, TOKENS, METRICS = "config.yaml", "text.json", "tokens.json", "metrics.jsonl"
 WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.pt"
 
+_FIRST = {CONFIG, TEXT, TOKENS, METRICS, CHECKPOINT}  # what making a run writes
+
 _ALIASES = "throughtime.tied"  # key of the weights file's metadata: {name: name it is tied to}
 
 
@@ -43,10 +46,14 @@ def check_vacant(folder: Path) -> None:
     if folder.is_file():
         raise RunError(f"--out must be a new folder, {folder} is a file; choose another name.")
     if folder.is_dir() and any(folder.iterdir()):
-        what = "is a run" if (folder / CONFIG).exists() else "is not empty"
+        if (folder / CONFIG).exists():
+            what, remedy = "is a run", f"go on with `--resume {folder}`, or delete it"
+        elif all(file.name.removesuffix(".part").strip(".") in _FIRST for file in folder.iterdir()):
+            what, remedy = "is a run that was stopped before its first update", "or delete it"
+        else:
+            what, remedy = "is not empty", "or empty it"
         raise RunError(
-            f"--out must be a new folder, {folder} {what}; "
-            f"choose another name, go on with `--resume {folder}`, or delete it."
+            f"--out must be a new folder, {folder} {what}; choose another name, {remedy}."
         )
 
 
@@ -86,20 +93,26 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = yaml.safe_load(_read(folder / CONFIG))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _damaged(folder / CONFIG, "YAML", error) from error
-    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+    if not isinstance(config, dict) or "format" not in config:
         raise _damaged(folder / CONFIG, "a run's configuration", "no format number")
     check_format(config["format"], folder / CONFIG)
     if not {"task", "options"} <= config.keys():
-        raise _damaged(folder / CONFIG, "a run's configuration", f"only {', '.join(config)}")
+        only = ", ".join(map(str, config))
+        raise _damaged(folder / CONFIG, "a run's configuration", f"only {only}")
     return config
 
 
-def check_format(version: int, file: Path) -> None:
+def check_format(version: object, file: Path) -> None:
     """Refuses a file written by a later version of this library.
 
     Raises:
-        RunError: the format is newer than `FORMAT`.
+        RunError: the format is newer than `FORMAT`, or no number.
     """
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise RunError(
+            f"the format of {file} must be a whole number, it is {brief(version)}; "
+            "restore the file or train anew."
+        )
     if version > FORMAT:
         raise RunError(
             f"{file} must be of format {FORMAT} or older, it is of format {version}; "
@@ -165,7 +178,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}
             tied = json.loads((opened.metadata() or {}).get(_ALIASES, "{}"))
         return tensors | {name: tensors[other] for name, other in tied.items()}
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
         raise _damaged(file, "safetensors", error) from error
 
 
@@ -177,9 +190,12 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """
     lines = _read(folder / METRICS).split(b"\n")[:-1]
     try:
-        return [json.loads(line) for line in lines]
+        metrics = [json.loads(line) for line in lines]
     except ValueError as error:
         raise _damaged(folder / METRICS, "JSON lines", error) from error
+    if not all(isinstance(line, dict) for line in metrics):
+        raise _damaged(folder / METRICS, "JSON objects", "a line is none")
+    return metrics
 
 
 class Metrics:

@@ -33,7 +33,12 @@ app = App(
 )
 app.command(demo.show_demo, name="demo", sort_key=1)
 app.command(train.app)
-app.command(use.evaluate, name="evaluate", sort_key=3)
+app.command(
+    use.evaluate,
+    name="evaluate",
+    sort_key=3,
+    usage="Usage: throughtime evaluate RUN [PATHS...]",
+)
 app.command(use.generate, name="generate", sort_key=4)
 app["--help"].group = app["--version"].group = "Options"
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from reprlib import repr as brief
+from typing import Any, get_args
 
 from cyclopts import App, ArgumentCollection, Token
 from cyclopts.argument import Argument
 
-from throughtime.cli.flags import SECTIONS
+from throughtime.cli.flags import SECTIONS, to_flag
 from throughtime.errors import OptionError, RunError
+from throughtime.tasks.options import TASK, read_options
 
-TASK = "language-model"
 _OWN = ("--config", "--resume", "--out")  # where a run is read and written is no setting
 
 
@@ -31,14 +33,35 @@ def fill_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentColle
     by_name = {argument.name: argument for argument in arguments}
     if commands == ("train",) and (task := _typed(by_name.get("TASK"))):
         raise OptionError(f"train must be told one of {TASK}, got {task!r}; choose one.")
+    for name in ("RUN", *_OWN):
+        if _typed(by_name.get(name)) == "":
+            raise OptionError(
+                f"{name} must be a path, got an empty one; "
+                "give one, or look for a variable of the shell that is not set."
+            )
     if run := _typed(by_name.get("--resume")):
         _fill(by_name, _read_run(Path(run)), run)
     elif path := _typed(by_name.get("--config")):
         _fill(by_name, _read_settings(Path(path)), path)
+    for argument in arguments:
+        _refuse_fractions(argument)
 
 
 def _typed(argument: Argument | None) -> str | None:
     return argument.tokens[0].value if argument is not None and argument.tokens else None
+
+
+def _refuse_fractions(argument: Argument) -> None:
+    """Refuses what cyclopts would round to a whole number."""
+    if int not in (argument.hint, *get_args(argument.hint)):
+        return
+    for token in argument.tokens:
+        if "." in token.value:
+            where = f" in {token.source}" if token.source not in ("", "cli") else ""
+            raise OptionError(
+                f"{argument.name}{where} must be a whole number, got {token.value}; "
+                "write digits only."
+            )
 
 
 def _read_settings(file: Path) -> Any:
@@ -62,19 +85,17 @@ def _read_settings(file: Path) -> Any:
 
 
 def _read_run(run: Path) -> Any:
-    from throughtime import record
-
-    options = dict(_options_of_run(record.read_config(run), run))
+    options = asdict(read_options(run))
     # A run goes on with its own text; only `--config` may hand the paths to another run.
-    text = {name: value for name, value in (options.get("text") or {}).items() if name != "paths"}
-    return options | {"text": text}
+    del options["text"]["paths"]
+    return options
 
 
 def _options_of_run(data: dict[str, Any], source: Path) -> Any:
     from throughtime import record
 
-    if isinstance(version := data.get("format"), int):
-        record.check_format(version, source)
+    if "format" in data:
+        record.check_format(data["format"], source)
     if data.get("task", TASK) != TASK:
         raise RunError(
             f"the settings must be those of a {TASK}, {source} is a {data['task']}; "
@@ -85,7 +106,7 @@ def _options_of_run(data: dict[str, Any], source: Path) -> Any:
 
 def _fill(by_name: dict[str, Argument], settings: Any, source: str) -> None:
     for name, value in _flatten(settings, source):
-        flag = "PATHS" if name == "paths" else "--" + name.replace("_", "-")
+        flag = "PATHS" if name == "paths" else to_flag(name)
         if flag not in by_name or flag in _OWN:
             raise _unknown(name, by_name, source)
         argument = by_name[flag]
@@ -99,11 +120,11 @@ def _flatten(settings: Any, source: str) -> Iterator[tuple[str, Any]]:
     """Names and values, those of the sections included."""
     if not isinstance(settings, dict):
         raise OptionError(
-            f"{source} must hold settings, got {settings!r}; write one `name: value` a line."
+            f"{source} must hold settings, got {brief(settings)}; write one `name: value` a line."
         )
     for name, value in settings.items():
         if name in SECTIONS:
-            yield from _flatten(value or {}, source)
+            yield from _flatten({} if value is None else value, source)
         else:
             yield str(name), value
 
@@ -116,12 +137,19 @@ def _spell(name: str, value: Any, source: str) -> list[str]:
         return [str(value).lower()]
     if isinstance(value, str | int | float):
         return [str(value)]
-    raise OptionError(f"{name} in {source} must be one value, got {value!r}; write {name}: VALUE.")
+    raise OptionError(
+        f"{name} in {source} must be one value, got {brief(value)}; write {name}: VALUE."
+    )
 
 
 def _unknown(name: str, by_name: dict[str, Argument], source: str) -> OptionError:
+    if to_flag(name) in _OWN:
+        return OptionError(
+            f"{source} must hold settings alone, got {name!r}; "
+            f"write {to_flag(name)} on the command line."
+        )
     known = [flag.removeprefix("--") for flag in by_name if flag[:2] == "--" and flag not in _OWN]
-    known = sorted([*(flag for flag in known if flag), "paths"])
+    known = sorted({*(flag for flag in known if flag), "paths"})
     close = get_close_matches(name.replace("_", "-"), known, n=1)
     hint = f"did you mean {close[0]}?" if close else "leave it out."
-    return OptionError(f"{source} must hold {', '.join(known)}, got {name!r}; {hint}")
+    return OptionError(f"{source} must hold {', '.join(known)}, got {brief(name)}; {hint}")

@@ -32,7 +32,10 @@ app = App(name="train", help="Train a network, or go on with a run that was stop
 app["--help"].group = "Options"
 
 
-@app.command(name="language-model")
+@app.command(
+    name="language-model",
+    usage="Usage: throughtime train language-model [OPTIONS] [PATHS...]",
+)
 def train_language_model(
     *paths: str,
     out: Annotated[Path | None, Parameter(group=RUN)] = None,

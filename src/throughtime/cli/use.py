@@ -37,7 +37,7 @@ def generate(
 
     Args:
         run: Folder of a run.
-        prompt: What the text begins with; without it, a new line.
+        prompt: What the text begins with; without it, a new line, or the first known character.
         length: Tokens to write after the prompt; a token is a character unless the run was
             trained on pieces or words.
         temperature: Below 1 plays safe, above 1 takes risks; 0 always takes the likeliest token.
@@ -50,7 +50,7 @@ def generate(
 
     pieces = write(
         run,
-        "\n" if prompt is None else prompt,
+        prompt,
         length=length,
         temperature=temperature,
         top_k=top_k,

@@ -73,37 +73,39 @@ def compare(
         KeyboardInterrupt: the user stopped it; the run that was stopped is saved.
         RunError: the folder is in the way or cannot be written.
     """
+    # All options first: one that is refused leaves nothing behind.
+    options = {name: _options(_texts(out), cell, seed, size) for name, cell in CELLS.items()}
     record.create(out)
-    text = write_texts(out, size)
+    write_texts(out, size)
     runs = {}
     for name, cell in CELLS.items():
         announce(f"\n{name}")
-        summary = train(_options(text, cell, seed, size), out / cell, announce)
+        summary = train(options[name], out / cell, announce)
         if summary.interrupted:
             raise KeyboardInterrupt
         runs[name] = summary.run
     return runs
 
 
-def write_texts(out: Path, size: Size) -> TextOptions:
+def _texts(out: Path) -> TextOptions:
+    return TextOptions(paths=(str(out / "training.txt"),), validation=str(out / "validation.txt"))
+
+
+def write_texts(out: Path, size: Size) -> None:
     """Writes as much of the standard library as the updates read, and what follows it.
 
     Args:
         out: where to write.
         size: how much work it is.
 
-    Returns:
-        The files as options of a text.
-
     Raises:
         RunError: the files cannot be written.
     """
     text = standard_library().text
     read = size.updates * size.batch * size.window + 1
-    training, validation = out / "training.txt", out / "validation.txt"
-    record.write_atomically(training, text[:read].encode())
-    record.write_atomically(validation, text[read:][: size.validation_characters].encode())
-    return TextOptions(paths=(str(training),), validation=str(validation))
+    held_out = text[read:][: size.validation_characters]
+    record.write_atomically(out / "training.txt", text[:read].encode())
+    record.write_atomically(out / "validation.txt", held_out.encode())
 
 
 def _options(

@@ -16,7 +16,7 @@ from throughtime.bptt.truncated import Carry, Truncated
 from throughtime.data.streams import Streams
 from throughtime.data.text import read_text
 from throughtime.data.tokens import Tokens, tokens_from_json
-from throughtime.errors import DataError, OptionError, RunError
+from throughtime.errors import DataError, RunError
 from throughtime.tasks.language_network import LanguageModel, count_parameters
 from throughtime.tasks.language_score import Evaluation, passage, score
 from throughtime.tasks.language_text import (
@@ -26,15 +26,21 @@ from throughtime.tasks.language_text import (
     read_texts,
     with_full_paths,
 )
-from throughtime.tasks.options import LanguageModelOptions, TrainingOptions, options_from_dict
+from throughtime.tasks.options import (
+    TASK,
+    LanguageModelOptions,
+    ModelOptions,
+    TrainingOptions,
+    read_options,
+)
 from throughtime.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from throughtime.training.curve import draw_curve
 from throughtime.training.generators import seed_generators
 from throughtime.training.job import Job
+from throughtime.training.memory import within_memory
 from throughtime.training.progress import Announce, clock
 
-TASK = "language-model"
-"""The task's name in the run folder and on the command line."""
+__all__ = ["Summary", "evaluate", "load", "read_options", "resume", "train"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def train(options: LanguageModelOptions, out: Path, announce: Announce = print) 
     texts = read_texts(options.text)
     corpus = cut_texts(build_vocabulary(options.text, texts), texts)
     seed_generators(options.training.seed)
-    network = LanguageModel(corpus.tokens.size, options.model)
+    network = _build(corpus.tokens.size, options.model)
     job = _job(out, options, corpus, network)
 
     record.create(out)
@@ -104,9 +110,8 @@ def resume(run: Path, announce: Announce = print) -> Summary:
     _check_origin(run, texts.origin)
     corpus = cut_texts(tokens, texts)
     _set_threads(options.training)
-    return _go_on(
-        _job(run, options, corpus, LanguageModel(tokens.size, options.model)), corpus, announce
-    )
+    network = _build(tokens.size, options.model)
+    return _go_on(_job(run, options, corpus, network), corpus, announce)
 
 
 def load(run: Path) -> tuple[LanguageModel, Tokens, LanguageModelOptions]:
@@ -118,9 +123,10 @@ def load(run: Path) -> tuple[LanguageModel, Tokens, LanguageModelOptions]:
         RunError: the folder is no run, is damaged, or has no weights yet.
     """
     options, tokens = read_options(run), _read_tokens(run)
-    model = LanguageModel(tokens.size, options.model)
+    weights = record.read_weights(run)
+    model = _build(tokens.size, options.model)
     try:
-        model.load_state_dict(record.read_weights(run))
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise RunError(
             f"{run / record.WEIGHTS} must fit {record.CONFIG}, it does not "
@@ -146,21 +152,6 @@ def evaluate(run: Path, paths: Sequence[str | Path] = ()) -> Evaluation:
     return score(model, passage(tokens, texts.validation, "the validation text"))
 
 
-def read_options(run: Path) -> LanguageModelOptions:
-    """The full options of a run.
-
-    Raises:
-        RunError: the folder is no run of this task, or its configuration is damaged.
-    """
-    config = record.read_config(run)
-    if config["task"] != TASK:
-        raise RunError(f"the run must be a {TASK}, {run} is a {config['task']}; name another run.")
-    try:
-        return options_from_dict(config["options"])
-    except OptionError as error:
-        raise RunError(f"{run / record.CONFIG} must hold a run's options: {error}") from error
-
-
 def _resolve(options: LanguageModelOptions) -> LanguageModelOptions:
     """The same options with every default filled in that is not known before a run."""
     _set_threads(options.training)
@@ -178,6 +169,11 @@ def _resolve(options: LanguageModelOptions) -> LanguageModelOptions:
 def _set_threads(options: TrainingOptions) -> None:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+
+
+def _build(size: int, options: ModelOptions) -> LanguageModel:
+    with within_memory():
+        return LanguageModel(size, options)
 
 
 def _job(run: Path, options: LanguageModelOptions, corpus: Corpus, network: LanguageModel) -> Job:
@@ -235,7 +231,8 @@ def _go_on(job: Job, corpus: Corpus, announce: Announce) -> Summary:
         f"{job.total:,} updates: {len(corpus.training):,} tokens of {corpus.tokens.size:,} kinds, "
         f"{count_parameters(job.network):,} parameters, {torch.get_num_threads()} threads"
     )
-    interrupted = fit(job, optimizer, at, announce)
+    with within_memory():
+        interrupted = fit(job, optimizer, at, announce)
     draw_curve(record.read_metrics(job.run), job.run)
     if interrupted:
         announce(f"Stopped and saved. To go on: throughtime train --resume {job.run}")
@@ -254,6 +251,11 @@ def _read_tokens(run: Path) -> Tokens:
 def _check_origin(run: Path, origin: dict[str, Any]) -> None:
     """Refuses to go on with another text than the run began with."""
     before = record.read_json(run / record.TEXT)
+    if not (isinstance(before, dict) and all(isinstance(x, dict) for x in before.values())):
+        raise RunError(
+            f"{run / record.TEXT} must hold an object for each text, it does not; "
+            "restore it or train anew."
+        )
     for part, found in origin.items():
         known = before.get(part, {}).get("sha256")
         if known != found["sha256"]:

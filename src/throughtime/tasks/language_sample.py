@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from throughtime.data.tokens import Tokens
 from throughtime.decode import sample, spell
-from throughtime.errors import OptionError
+from throughtime.errors import DataError
 from throughtime.tasks.language_model import load
+from throughtime.training.options import MOST, at_least, at_most, check_seed
 
 
 def write(
     run: Path,
-    prompt: str = "\n",
+    prompt: str | None = None,
     *,
     length: int = 500,
     temperature: float = 0.8,
@@ -27,7 +31,8 @@ def write(
 
     Args:
         run: the run folder.
-        prompt: what the text begins with.
+        prompt: what the text begins with; without it a new line, or, where the run knows none,
+            the first character that it knows.
         length: tokens after the prompt.
         temperature: as in `decode.sample`, like `top_k` and `top_p`.
         top_k: as in `decode.sample`.
@@ -42,15 +47,23 @@ def write(
         OptionError: an option is out of its range.
         RunError: the run cannot be read.
     """
-    if length < 0:
-        raise OptionError(f"length must be at least 0, got {length}; it counts tokens.")
+    at_least("length", length, 0)
+    at_most("length", length, MOST)
+    check_seed(seed)
     model, tokens, _ = load(run)
-    ids = tokens.encode(prompt, "the prompt").tolist()
+    ids = (_beginning(tokens) if prompt is None else tokens.encode(prompt, "the prompt")).tolist()
     generator = torch.Generator().manual_seed(seed)
     drawn = sample(
         model, ids, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator
     )
     return _join(tokens.decode(ids), spell(islice(drawn, length), tokens.decode))
+
+
+def _beginning(tokens: Tokens) -> NDArray[np.int64]:
+    try:
+        return tokens.encode("\n")
+    except DataError:  # characters of a text of one line
+        return np.zeros(1, np.int64)
 
 
 def _join(first: str, rest: Iterator[str]) -> Iterator[str]:

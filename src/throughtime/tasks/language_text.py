@@ -42,7 +42,7 @@ def read_texts(options: TextOptions) -> Texts:
         training = text[: (1 - validation_share) N],   validation = the rest
 
     of N characters, or all of it and the validation file. Words and pieces are not cut: there
-    the split moves on to the next line.
+    the split moves on to the next line, or the next blank where no line follows.
 
     Raises:
         DataError: a file cannot be read.
@@ -52,9 +52,13 @@ def read_texts(options: TextOptions) -> Texts:
     if options.validation is not None:
         held_out = read_text([options.validation])
         return Texts(text.text, held_out.text, origin | {"validation": _describe(held_out)})
-    cut = int((1 - options.validation_share) * len(text.text))
-    if options.tokens != "characters" and cut < len(text.text):
-        cut = text.text.find("\n", cut) + 1 or cut
+    last = len(text.text) - 1
+    cut = min(int((1 - options.validation_share) * len(text.text)), last)
+    if not options.validation_share:
+        cut = len(text.text)
+    elif options.tokens != "characters":
+        # Never behind the last character: the validation would be lost.
+        cut = text.text.find("\n", cut, last) + 1 or text.text.find(" ", cut, last) + 1 or cut
     return Texts(text.text[:cut], text.text[cut:], origin)
 
 
@@ -81,9 +85,13 @@ def cut_texts(tokens: Tokens, texts: Texts) -> Corpus:
 
 def with_full_paths(options: TextOptions) -> TextOptions:
     """The same options, readable from any working directory."""
-    paths = tuple(str(Path(path).absolute()) for path in options.paths)
-    validation = options.validation and str(Path(options.validation).absolute())
+    paths = tuple(map(_full_path, options.paths))
+    validation = options.validation and _full_path(options.validation)
     return replace(options, paths=paths, validation=validation)
+
+
+def _full_path(path: str) -> str:
+    return str(Path(path).absolute()) if path else path  # an empty one is refused when read
 
 
 def _describe(text: Text) -> dict[str, Any]:

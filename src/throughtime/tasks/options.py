@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
+from reprlib import repr as brief
 from typing import Any, Literal, TypeVar, get_args
 
-from throughtime.errors import OptionError
-from throughtime.training.options import TrainingOptions, above_zero, at_least, one_of, share
+from throughtime import record
+from throughtime.errors import OptionError, RunError
+from throughtime.training.options import (
+    MOST,
+    TrainingOptions,
+    above_zero,
+    at_least,
+    at_most,
+    check_types,
+    one_of,
+    share,
+)
 
 __all__ = ["LanguageModelOptions", "ModelOptions", "TextOptions", "TrainingOptions"]
+
+TASK = "language-model"
+"""The task's name in the run folder and on the command line."""
 
 Cell = Literal["lstm", "gru", "rnn", "rnn-relu"]
 Kind = Literal["characters", "bpe", "words"]
@@ -35,9 +50,11 @@ class TextOptions:
     """Most entries in the vocabulary of byte-pair pieces or words."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         share("validation_share", self.validation_share)
         one_of("tokens", self.tokens, get_args(Kind))
         at_least("vocabulary", self.vocabulary, 256 if self.tokens == "bpe" else 3)
+        at_most("vocabulary", self.vocabulary, MOST)
 
 
 @dataclass(frozen=True)
@@ -66,12 +83,14 @@ class ModelOptions:
     """Draw every weight from [-s, s]; without it, torch's own initialisation."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         one_of("cell", self.cell, get_args(Cell))
-        at_least("hidden", self.hidden, 1)
-        at_least("layers", self.layers, 1)
-        at_least("embedding", self.embedding, 1)
+        for name in ("hidden", "layers", "embedding"):
+            at_least(name, getattr(self, name), 1)
+            at_most(name, getattr(self, name), MOST)
         share("dropout", self.dropout)
         above_zero("init_scale", self.init_scale)
+        at_most("init_scale", self.init_scale, 1e38)  # float32 ends at 3.4e38, and 2 s must fit
         if self.tied and self.embedding not in (None, self.hidden):
             raise OptionError(
                 f"embedding must equal hidden = {self.hidden} when tied, got {self.embedding}; "
@@ -98,6 +117,21 @@ class LanguageModelOptions:
 Group = TypeVar("Group", TextOptions, ModelOptions, TrainingOptions)
 
 
+def read_options(run: Path) -> LanguageModelOptions:
+    """The full options of a run.
+
+    Raises:
+        RunError: the folder is no run of this task, or its configuration is damaged.
+    """
+    config = record.read_config(run)
+    if config["task"] != TASK:
+        raise RunError(f"the run must be a {TASK}, {run} is a {config['task']}; name another run.")
+    try:
+        return options_from_dict(config["options"])
+    except OptionError as error:
+        raise RunError(f"{run / record.CONFIG} must hold a run's options: {error}") from error
+
+
 def options_from_dict(data: Mapping[str, Any]) -> LanguageModelOptions:
     """Options from nested dictionaries, as `dataclasses.asdict` or a YAML file gives them.
 
@@ -115,23 +149,23 @@ def options_from_dict(data: Mapping[str, Any]) -> LanguageModelOptions:
 
 
 def _group(kind: type[Group], name: str, data: Mapping[str, Any]) -> Group:
-    given = data.get(name) or {}
+    given = {} if data.get(name) is None else data[name]
     _known(name, given, [f.name for f in fields(kind)])
     values = dict(given)
-    if "paths" in values:
-        paths = values["paths"] or ()
-        values["paths"] = (paths,) if isinstance(paths, str) else tuple(paths)
-    try:
-        return kind(**values)
-    except TypeError as error:
-        if isinstance(error, OptionError):
-            raise
-        raise OptionError(f"{name} must hold numbers and names, got {values}; {error}.") from error
+    if isinstance(paths := values.get("paths"), str):
+        values["paths"] = (paths,)
+    elif paths is None or isinstance(paths, list):
+        values |= {"paths": tuple(paths or ())} if "paths" in values else {}
+    return kind(**values)
 
 
 def _known(name: str, data: Any, known: Any) -> None:
     if not isinstance(data, Mapping):
-        raise OptionError(f"{name} must be a mapping, got {data!r}; write `name: value` lines.")
+        raise OptionError(
+            f"{name} must be a mapping, got {brief(data)}; write `name: value` lines."
+        )
     for key in data:
         if key not in known:
-            raise OptionError(f"{name} has {', '.join(known)}, got {key!r}; choose one of them.")
+            raise OptionError(
+                f"{name} has {', '.join(known)}, got {brief(key)}; choose one of them."
+            )

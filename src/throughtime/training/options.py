@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from reprlib import repr as brief
+from typing import Any, Literal, get_args, get_type_hints
 
 from throughtime.errors import OptionError
 
 Optimizer = Literal["adam", "sgd"]
 Schedule = Literal["cosine", "constant", "step"]
+
+MOST = 2**31 - 1
+"""Largest count; products of two of them still fit the integers of torch."""
+
+LAST_SEED = 2**63 - 1
+"""Largest seed that every source of random numbers takes."""
+
+MOST_THREADS = 1024
+"""More than any machine needs, fewer than systems refuse to start.
+
+The same on all machines, so that a run goes on on a smaller one.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,7 @@ class TrainingOptions:
     """Processes that prepare batches beside the training."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("window", "batch", "epochs", "checkpoint_every"):
             at_least(name, getattr(self, name), 1)
         for name in (
@@ -83,16 +98,77 @@ class TrainingOptions:
             "clip",
             "patience",
             "workers",
-            "seed",
         ):
             at_least(name, getattr(self, name), 0)
         for name in ("validate_every", "threads"):
             at_least(name, getattr(self, name), 1)
+        for name in ("window", "reach", "batch", "epochs"):
+            at_most(name, getattr(self, name), MOST)
+        for name in ("threads", "workers"):
+            at_most(name, getattr(self, name), MOST_THREADS)
+        check_seed(self.seed)
         at_least("reach", self.reach, self.window)
         above_zero("lr", self.lr)
         above_zero("decay", self.decay)
+        at_most("decay", self.decay, 1)
         one_of("optimizer", self.optimizer, get_args(Optimizer))
         one_of("schedule", self.schedule, get_args(Schedule))
+
+
+_KINDS: dict[Any, tuple[tuple[type, ...], str, str]] = {
+    int: ((int,), "a whole number", "write digits only"),
+    float: ((int, float), "a finite number", "write one like 0.5"),
+    bool: ((bool,), "true or false", "write one of the two"),
+    str: ((str,), "text", "put it in quotes"),
+    tuple[str, ...]: ((tuple, list), "a list of texts", "write [a.txt, b.txt]"),
+}
+"""By the type of a field: the types its values may have, what to expect, what to do."""
+
+
+def check_types(options: object) -> None:
+    """Refuses values of another type than their field's, and floats that are not finite.
+
+    A field of names is left to `one_of`, which lists them.
+
+    Args:
+        options: a dataclass.
+
+    Raises:
+        OptionError: a value has another type.
+    """
+    for name, hint in get_type_hints(type(options)).items():
+        value = getattr(options, name)
+        kind = next((k for k in (hint, *get_args(hint)) if k in _KINDS), None)
+        if kind is None or (value is None and type(None) in get_args(hint)):
+            continue
+        types, expected, remedy = _KINDS[kind]
+        fits = isinstance(value, types) and isinstance(value, bool) == (kind is bool)
+        if fits and kind is float:
+            fits = abs(value) <= sys.float_info.max
+        if fits and isinstance(value, tuple | list):
+            fits = all(isinstance(entry, str) for entry in value)
+        if not fits:
+            raise OptionError(f"{name} must be {expected}, got {brief(value)}; {remedy}.")
+
+
+def check_seed(seed: int) -> None:
+    """Refuses a seed that a source of random numbers does not take.
+
+    Raises:
+        OptionError: the seed is negative or too large.
+    """
+    at_least("seed", seed, 0)
+    at_most("seed", seed, LAST_SEED)
+
+
+def at_most(name: str, value: float | None, highest: float) -> None:
+    """Refuses a number above the highest one; None means that it was left out.
+
+    Raises:
+        OptionError: the number is too large.
+    """
+    if value is not None and not value <= highest:
+        raise OptionError(f"{name} must be at most {highest}, got {value}; lower it.")
 
 
 def at_least(name: str, value: float | None, lowest: float) -> None:
