@@ -88,11 +88,11 @@ def _draw_model(name: str, flow: GradientFlow, ax: Axes, layer: int, colour: str
     low, high = np.quantile(flow.norm[layer], (0.25, 0.75), axis=1) / flow.mean[layer][0]
     ax.fill_between(flow.lag, low, high, color=colour, alpha=0.15, linewidth=0)
     ax.plot(flow.lag, share, color=colour, linewidth=2.4, solid_capstyle="round")
-    # The name stands up and to the right of the middle of what is seen: free for a falling curve.
+    # The name stands up and to the right of the middle of what is seen, above what follows there.
     at = int(0.6 * np.flatnonzero(share > FLOOR)[-1])
     ax.annotate(
         name,
-        (at, share[at]),
+        (at, share[at : at + len(share) // 6].max()),
         xytext=(9, 9),
         textcoords="offset points",
         color=colour,
