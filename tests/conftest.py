@@ -13,6 +13,7 @@ from command_line import COMMAND, SMALL, TEXT
 from hypothesis import settings
 
 settings.load_profile("ci")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 torch.set_num_threads(1)  # tensors are tiny; a test of threads sets its own number
 
 
