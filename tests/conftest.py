@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from types import SimpleNamespace
 
+import signal
+
 import pytest
 import torch
 from command_line import COMMAND, SMALL, TEXT
