@@ -4,10 +4,9 @@ And a run that was trained through the command line, with what calls it.
 """
 
 import shutil
+import signal
 import subprocess
 from types import SimpleNamespace
-
-import signal
 
 import pytest
 import torch
