@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dispatch.h"
+#include "lengths.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -27,14 +28,6 @@ CellKind cell_named(const std::string& name) {
         ("cell must be elman_tanh, elman_relu, lstm or gru, got '" + name + "'.").c_str());
 }
 
-// The first row of every step, and at the end the number of all rows, [T+1].
-std::vector<Size> row_offsets(Address batch_sizes, Size T, Size B) {
-    const auto* sizes = reinterpret_cast<const std::int64_t*>(batch_sizes);
-    std::vector<Size> offset(T + 1, 0);
-    for (Size t = 0; t < T; ++t) offset[t + 1] = offset[t] + (sizes ? Size(sizes[t]) : B);
-    return offset;
-}
-
 template <class Real>
 Real* pointer(Address address) {
     return reinterpret_cast<Real*>(address);
@@ -51,58 +44,121 @@ void with_type(bool is_double, Body body) {
     }
 }
 
-void forward(const std::string& cell, bool is_double, Address y, Address h_n, Address c_n,
-             Address c, Address gates, Address z, Address weight_hh, Address bias_hh, Address h0,
-             Address c0, Address batch_sizes, Size T, Size B, Size D, Size H, Address workspace,
-             int threads) {
-    const CellKind kind = cell_named(cell);
-    const std::vector<Size> offset = row_offsets(batch_sizes, T, B);
-    with_type(is_double, [&]<class Real>(Real) {
-        const auto p = pointer<Real>;
-        run_forward<Real>(kind,
-                          {p(y),
-                           p(h_n),
-                           p(c_n),
-                           p(c),
-                           p(gates),
-                           p(z),
-                           p(weight_hh),
-                           p(bias_hh),
-                           p(h0),
-                           p(c0),
-                           {offset.data(), T, B, D, H},
-                           p(workspace)},
-                          threads);
-    });
+// Hands out pointers from a list of addresses, in order.
+template <class Real>
+class Pointers {
+  public:
+    explicit Pointers(const std::vector<Address>& addresses) : next_(addresses.data()) {}
+    Real* operator()() { return pointer<Real>(*next_++); }
+
+  private:
+    const Address* next_;
+};
+
+void check_count(const char* what, const std::vector<Address>& addresses, std::size_t count) {
+    if (addresses.size() == count) return;
+    throw nb::value_error((std::string(what) + " must be " + std::to_string(count) +
+                           " addresses, got " + std::to_string(addresses.size()) + ".")
+                              .c_str());
 }
 
-void backward(const std::string& cell, bool is_double, Address dz, Address da, Address dh0,
-              Address dc0, Address dy, Address dh_n, Address dc_n, Address y, Address h0,
-              Address c0, Address c, Address gates, Address weight_hh, Address batch_sizes, Size T,
-              Size B, Size D, Size H, Address workspace, int threads) {
-    const CellKind kind = cell_named(cell);
-    const std::vector<Size> offset = row_offsets(batch_sizes, T, B);
-    with_type(is_double, [&]<class Real>(Real) {
-        const auto p = pointer<Real>;
-        run_backward<Real>(kind,
-                           {p(dz),
-                            p(da),
-                            p(dh0),
-                            p(dc0),
-                            p(dy),
-                            p(dh_n),
-                            p(dc_n),
-                            p(y),
-                            p(h0),
-                            p(c0),
-                            p(c),
-                            p(gates),
-                            p(weight_hh),
-                            {offset.data(), T, B, D, H},
-                            p(workspace)},
-                           threads);
-    });
-}
+// Which rows a call is about.
+struct Sequence {
+    Size T, B;
+    bool batch_first;
+    Address batch_sizes, lengths, reset;
+
+    RowTables tables() const {
+        if (batch_sizes) return RowTables::packed(pointer<const std::int64_t>(batch_sizes), T);
+        return RowTables::dense(T, B, batch_first, pointer<const std::int64_t>(lengths));
+    }
+};
+
+// The weights of one layer, packed for the kernels.
+class Layer {
+  public:
+    Layer(const std::string& cell, bool is_double, Size D, Size I, Size H)
+        : kind_(cell_named(cell)), is_double_(is_double), D_(D), I_(I), H_(H) {}
+
+    void forward(const std::vector<Address>& weights, const std::vector<Address>& tensors,
+                 const Sequence& sequence, int threads) {
+        check_count("weights", weights, 4 * D_);
+        check_count("tensors", tensors, 10);
+        with_type(is_double_, [&]<class Real>(Real) {
+            const RowTables tables = sequence.tables();
+            Pointers<Real> next(tensors);
+            Forward<Real> job{.y = next(),
+                              .h_n = next(),
+                              .c_n = next(),
+                              .c = next(),
+                              .gates = next(),
+                              .x = next(),
+                              .h0 = next(),
+                              .c0 = next(),
+                              .h_fresh = next(),
+                              .c_fresh = next(),
+                              .packed = nullptr,
+                              .sizes = sizes(tables, sequence),
+                              .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
+                              .workspace = nullptr};
+            run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), forward_, threads);
+        });
+    }
+
+    void backward(const std::vector<Address>& weights, const std::vector<Address>& gradients,
+                  const std::vector<Address>& tensors, const Sequence& sequence, int threads) {
+        check_count("weights", weights, 4 * D_);
+        check_count("gradients", gradients, 4 * D_);
+        check_count("tensors", tensors, 16);
+        with_type(is_double_, [&]<class Real>(Real) {
+            const RowTables tables = sequence.tables();
+            Pointers<Real> next(tensors), gradient(gradients);
+            Backward<Real> job{.weights = {},
+                               .dx = next(),
+                               .dh0 = next(),
+                               .dc0 = next(),
+                               .dh_fresh = next(),
+                               .dc_fresh = next(),
+                               .dy = next(),
+                               .dh_n = next(),
+                               .dc_n = next(),
+                               .x = next(),
+                               .y = next(),
+                               .c = next(),
+                               .gates = next(),
+                               .h0 = next(),
+                               .c0 = next(),
+                               .h_fresh = next(),
+                               .c_fresh = next(),
+                               .packed = nullptr,
+                               .sizes = sizes(tables, sequence),
+                               .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
+                               .workspace = nullptr};
+            for (Size d = 0; d < D_; ++d) {
+                job.weights[d] = {gradient(), gradient(), gradient(), gradient()};
+            }
+            run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), backward_, threads);
+        });
+    }
+
+  private:
+    Sizes sizes(const RowTables& tables, const Sequence& sequence) const {
+        return {tables.places(), sequence.T, sequence.B, D_, I_, H_};
+    }
+
+    template <class Real>
+    std::vector<Weights<Real>> weights_of(const std::vector<Address>& addresses) const {
+        std::vector<Weights<Real>> weights;
+        Pointers<const Real> next(addresses);
+        for (Size d = 0; d < D_; ++d) weights.push_back({next(), next(), next(), next()});
+        return weights;
+    }
+
+    CellKind kind_;
+    bool is_double_;
+    Size D_, I_, H_;
+    PackedCopy forward_, backward_;
+};
 
 void use_variant(const std::string& name) {
     if (choose_variant(name)) return;
@@ -116,18 +172,15 @@ void use_variant(const std::string& name) {
 
 NB_MODULE(_kernels, m) {
     using namespace throughtime;
-    m.def("forward", &forward, "cell"_a, "is_double"_a, "y"_a, "h_n"_a, "c_n"_a, "c"_a, "gates"_a,
-          "z"_a, "weight_hh"_a, "bias_hh"_a, "h0"_a, "c0"_a, "batch_sizes"_a, "T"_a, "B"_a, "D"_a,
-          "H"_a, "workspace"_a, "threads"_a);
-    m.def("backward", &backward, "cell"_a, "is_double"_a, "dz"_a, "da"_a, "dh0"_a, "dc0"_a, "dy"_a,
-          "dh_n"_a, "dc_n"_a, "y"_a, "h0"_a, "c0"_a, "c"_a, "gates"_a, "weight_hh"_a,
-          "batch_sizes"_a, "T"_a, "B"_a, "D"_a, "H"_a, "workspace"_a, "threads"_a);
-    m.def(
-        "workspace_elements",
-        [](const std::string& cell, bool is_double, Size B, Size D, Size H, int threads) {
-            return workspace_elements(cell_named(cell), is_double, B, D, H, threads);
-        },
-        "cell"_a, "is_double"_a, "B"_a, "D"_a, "H"_a, "threads"_a);
+    nb::class_<Sequence>(m, "Sequence")
+        .def(nb::init<Size, Size, bool, Address, Address, Address>(), "T"_a, "B"_a, "batch_first"_a,
+             "batch_sizes"_a, "lengths"_a, "reset"_a);
+    nb::class_<Layer>(m, "Layer")
+        .def(nb::init<const std::string&, bool, Size, Size, Size>(), "cell"_a, "is_double"_a, "D"_a,
+             "I"_a, "H"_a)
+        .def("forward", &Layer::forward, "weights"_a, "tensors"_a, "sequence"_a, "threads"_a)
+        .def("backward", &Layer::backward, "weights"_a, "gradients"_a, "tensors"_a, "sequence"_a,
+             "threads"_a);
     m.def(
         "choose_threads",
         [](const std::string& cell, Size B, Size D, Size H, int most) {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <type_traits>
 
 #include "team.h"
 
@@ -37,6 +36,13 @@ std::atomic<const Variant*>& chosen() {
     return variant;
 }
 
+const Functions<float>& functions_in(const Variant& variant, float) {
+    return variant.in_float;
+}
+const Functions<double>& functions_in(const Variant& variant, double) {
+    return variant.in_double;
+}
+
 // With two directions the threads form two groups of one size.
 int team_size(int threads, Size D) {
     return threads > 1 ? std::max(1, int(threads / D * D)) : 1;
@@ -57,7 +63,35 @@ struct Run {
 template <class Job>
 void run(const Job& job, void (*kernel)(const Job&, const Member&), int threads) {
     const Run<Job> task{job, kernel};
-    run_team(team_size(threads, job.sizes.D), Run<Job>::work, &task);
+    run_team(threads, Run<Job>::work, &task);
+}
+
+// One number for all weights of a layer, in the packing of one variant.
+template <class Real>
+std::uint64_t fingerprint(const Variant& variant, const Weights<Real>* weights, const Sizes& sizes,
+                          Size rows) {
+    std::uint64_t all = reinterpret_cast<std::uintptr_t>(&variant);
+    const auto add = [&](const Real* from, Size elements) {
+        const std::uint64_t one = from ? variant.fingerprint(from, elements * sizeof(Real)) : 1;
+        all = (all ^ one) * 0x9E3779B97F4A7C15u;
+        all ^= all >> 31;
+    };
+    for (Size d = 0; d < sizes.D; ++d) {
+        add(weights[d].weight_ih, rows * sizes.I);
+        add(weights[d].weight_hh, rows * sizes.H);
+        add(weights[d].bias_ih, rows);
+        add(weights[d].bias_hh, rows);
+    }
+    return all;
+}
+
+template <class Real>
+const Pass<Real, Forward<Real>>& pass_for(const CellFunctions<Real>& cell, const Forward<Real>&) {
+    return cell.forward;
+}
+template <class Real>
+const Pass<Real, Backward<Real>>& pass_for(const CellFunctions<Real>& cell, const Backward<Real>&) {
+    return cell.backward;
 }
 
 }  // namespace
@@ -83,28 +117,25 @@ bool choose_variant(const std::string& name) {
 
 template <class Real>
 const Functions<Real>& chosen_functions() {
-    const Variant* variant = chosen().load();
-    if constexpr (std::is_same_v<Real, double>) {
-        return variant->in_double;
-    } else {
-        return variant->in_float;
-    }
+    return functions_in(*chosen().load(), Real{});
 }
 
-template <class Real>
-void run_forward(CellKind cell, const Forward<Real>& job, int threads) {
-    run(job, chosen_functions<Real>().forward[int(cell)], threads);
-}
-
-template <class Real>
-void run_backward(CellKind cell, const Backward<Real>& job, int threads) {
-    run(job, chosen_functions<Real>().backward[int(cell)], threads);
-}
-
-Size workspace_elements(CellKind cell, bool is_double, Size B, Size D, Size H, int threads) {
-    const auto elements = is_double ? chosen_functions<double>().workspace_elements[int(cell)]
-                                    : chosen_functions<float>().workspace_elements[int(cell)];
-    return elements(B, D, H, std::max(threads, 1));
+template <class Real, class Job>
+void run_pass(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& copy, int threads) {
+    const Variant& variant = *chosen().load();
+    const auto& pass = pass_for(functions_in(variant, Real{}).cells[int(cell)], job);
+    const Sizes& sizes = job.sizes;
+    threads = team_size(threads, sizes.D);
+    const auto key = fingerprint(variant, weights, sizes, num_gates[int(cell)] * sizes.H);
+    const auto packed = copy.use(key, pass.packed(sizes) * sizeof(Real), [&](void* to) {
+        Pack<Real> packing{static_cast<Real*>(to), {}, sizes};
+        std::copy_n(weights, sizes.D, packing.weights);
+        run(packing, pass.pack, threads);
+    });
+    const Buffer workspace(pass.workspace(sizes, threads) * sizeof(Real));
+    job.packed = static_cast<const Real*>(packed.data());
+    job.workspace = static_cast<Real*>(workspace.data());
+    run(job, pass.run, threads);
 }
 
 int choose_threads(CellKind cell, Size B, Size D, Size H, int most) {
@@ -122,9 +153,9 @@ int choose_threads(CellKind cell, Size B, Size D, Size H, int most) {
 
 template const Functions<float>& chosen_functions<float>();
 template const Functions<double>& chosen_functions<double>();
-template void run_forward<float>(CellKind, const Forward<float>&, int);
-template void run_forward<double>(CellKind, const Forward<double>&, int);
-template void run_backward<float>(CellKind, const Backward<float>&, int);
-template void run_backward<double>(CellKind, const Backward<double>&, int);
+template void run_pass(CellKind, Forward<float>, const Weights<float>*, PackedCopy&, int);
+template void run_pass(CellKind, Forward<double>, const Weights<double>*, PackedCopy&, int);
+template void run_pass(CellKind, Backward<float>, const Weights<float>*, PackedCopy&, int);
+template void run_pass(CellKind, Backward<double>, const Weights<double>*, PackedCopy&, int);
 
 }  // namespace throughtime

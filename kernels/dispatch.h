@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "packed_copy.h"
 
 namespace throughtime {
 
@@ -17,14 +18,9 @@ std::string chosen_variant();
 // Returns whether there is a variant of that name.
 bool choose_variant(const std::string& name);
 
-template <class Real>
-void run_forward(CellKind cell, const Forward<Real>& job, int threads);
-
-template <class Real>
-void run_backward(CellKind cell, const Backward<Real>& job, int threads);
-
-// Elements of the workspace that a run of either pass needs.
-Size workspace_elements(CellKind cell, bool is_double, Size B, Size D, Size H, int threads);
+// Runs a job (Forward or Backward) whose `packed` and `workspace` are still empty; weights [D].
+template <class Real, class Job>
+void run_pass(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& copy, int threads);
 
 // Threads worth their barriers, at most `most`: by the work of one step.
 int choose_threads(CellKind cell, Size B, Size D, Size H, int most);

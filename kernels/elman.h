@@ -32,11 +32,11 @@ struct Relu {
 template <class Nonlinearity>
 struct Elman {
     static constexpr int G = 1, S = 0, UV = 2;
-    static constexpr bool has_c = false;
+    static constexpr bool has_c = false, splits = false;
 
     template <class Units, class Real>
-    static void forward(Units units, const Real* a, const Step<Real>& step) {
-        units.store(step.h, Nonlinearity::value(units.load(step.z) + load(a)));
+    static Vec<Real> forward(Units, const Step<Real>& step) {
+        return Nonlinearity::value(load(step.z) + load(step.a));
     }
 
     template <class Units, class Real>

@@ -8,23 +8,23 @@ namespace {
 
 struct GRU {
     static constexpr int G = 3, S = 4, UV = 1;  // saved: r, u, n and a_n
-    static constexpr bool has_c = false;
+    static constexpr bool has_c = false, splits = true;
 
     template <class Units, class Real>
-    static void forward(Units units, const Real* a, const Step<Real>& step) {
+    static Vec<Real> forward(Units units, const Step<Real>& step) {
         using V = Vec<Real>;
         const Size H = step.H;
-        const V a_n = load(a + 2 * lanes<Real>);
-        const V r = sigmoid(units.load(step.z) + load(a));
-        const V u = sigmoid(units.load(step.z + H) + load(a + lanes<Real>));
-        const V n = tanh(units.load(step.z + 2 * H) + r * a_n);
-        units.store(step.h, (Real(1) - u) * n + u * units.load(step.h_before));
+        const V a_n = load(step.a + 2 * lanes<Real>);
+        const V r = sigmoid(load(step.z) + load(step.a));
+        const V u = sigmoid(load(step.z + lanes<Real>) + load(step.a + lanes<Real>));
+        const V n = tanh(load(step.z + 2 * lanes<Real>) + r * a_n);
         if (step.gates) {
             units.store(step.gates, r);
             units.store(step.gates + H, u);
             units.store(step.gates + 2 * H, n);
             units.store(step.gates + 3 * H, a_n);
         }
+        return (Real(1) - u) * n + u * units.load(step.h_before);
     }
 
     template <class Units, class Real>

@@ -1,13 +1,15 @@
 // What crosses the border between the chooser (dispatch.cpp) and the kernels (variant.cpp):
 // plain structs of pointers and sizes, and one table of functions per instruction set.
 //
-//   T time   B batch   D directions   H hidden   G gates of a cell   S gates saved for backward
-//   N = rows of all steps together; step t has offset[t+1] - offset[t] rows from row offset[t] on
+//   T time   B batch   D directions   I inputs   H hidden   R rows of a block of steps
+//   G gates of a cell   S values per unit and step that its backward pass reads
+//   N = places of all steps together; which place a row of a step has, `Rows` says
 //
 // Every pointer belongs to the caller and lives as long as the call. Outputs alias nothing.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace throughtime {
 
@@ -20,55 +22,111 @@ inline constexpr int num_cells = 4;
 inline constexpr int num_gates[num_cells] = {1, 1, 4, 3};
 
 struct Sizes {
-    const Size* offset;  // [T+1]
-    Size T, B, D, H;
+    Size N, T, B, D, I, H;
+};
+
+// Which rows a step has, and where their numbers stand. Rows are numbered by falling length, so
+// that those of step t are 0, ..., active[t] - 1; row r is the caller's row batch[r], and its
+// numbers of step t stand at place first[t] + batch[r] * stride of the axis N.
+struct Rows {
+    const Size* active;  // [T]
+    const Size* first;   // [T]
+    const Size* batch;   // [B] or null: r itself
+    Size stride;
+    const std::uint8_t* reset;  // [N] or null; 1: the sequence begins afresh at this place
+};
+
+// The weights of one direction, as torch keeps them.
+template <class Real>
+struct Weights {
+    const Real* weight_ih;  // [G, H, I]
+    const Real* weight_hh;  // [G, H, H]
+    const Real* bias_ih;    // [G, H]    or null
+    const Real* bias_hh;    // [G, H]    or null
+};
+
+// Their gradients, written.
+template <class Real>
+struct WeightGradients {
+    Real* weight_ih;
+    Real* weight_hh;
+    Real* bias_ih;
+    Real* bias_hh;
 };
 
 // One forward run over a sequence.
 template <class Real>
 struct Forward {
-    Real* y;                // [N, D, H]    written, and read back as the state before
-    Real* h_n;              // [D, B, H]    written
-    Real* c_n;              // [D, B, H]    written by the LSTM
-    Real* c;                // [N, D, H]    saved by the LSTM, or null
-    Real* gates;            // [N, D, S, H] saved, or null; the LSTM's may be z
-    const Real* z;          // [N, D, G, H] the input's part of the pre-activations
-    const Real* weight_hh;  // [D, G, H, H]
-    const Real* bias_hh;    // [D, G, H]    or null
-    const Real* h0;         // [D, B, H]
-    const Real* c0;         // [D, B, H]    read by the LSTM
+    Real* y;              // [N, D, H]    written
+    Real* h_n;            // [D, B, H]    written
+    Real* c_n;            // [D, B, H]    written by the LSTM
+    Real* c;              // [N, D, H]    saved by the LSTM, or null
+    Real* gates;          // [N, D, S, H] saved, or null
+    const Real* x;        // [N, I]
+    const Real* h0;       // [D, B, H]    or null: zeros
+    const Real* c0;       // [D, B, H]    or null; read by the LSTM
+    const Real* h_fresh;  // [D, H]       or null: zeros; where a reset begins
+    const Real* c_fresh;  // [D, H]       or null; read by the LSTM
+    const Real* packed;   // the weights, by pack_forward
     Sizes sizes;
+    Rows rows;
     Real* workspace;
 };
 
-// One backward run; the gradients it writes are set, since each is written exactly once.
+// One backward run; the gradients it writes are set, not added to.
 template <class Real>
 struct Backward {
-    Real* dz;               // [N, D, G, H] written
-    Real* da;               // [N, D, G, H] written by the GRU: of W_hh h + b_hh where it differs
-    Real* dh0;              // [D, B, H]    written; carries dh from step to step meanwhile
-    Real* dc0;              // [D, B, H]    written by the LSTM; carries dc meanwhile
-    const Real* dy;         // [N, D, H]    or null
-    const Real* dh_n;       // [D, B, H]    or null
-    const Real* dc_n;       // [D, B, H]    or null
-    const Real* y;          // [N, D, H]
-    const Real* h0;         // [D, B, H]
-    const Real* c0;         // [D, B, H]    read by the LSTM
-    const Real* c;          // [N, D, H]    read by the LSTM
-    const Real* gates;      // [N, D, S, H]
-    const Real* weight_hh;  // [D, G, H, H]
+    WeightGradients<Real> weights[2];  // by direction
+    Real* dx;                          // [D, N, I]    or null: not wanted
+    Real* dh0;                         // [D, B, H]
+    Real* dc0;                         // [D, B, H]    by the LSTM
+    Real* dh_fresh;                    // [D, H]       or null
+    Real* dc_fresh;                    // [D, H]       or null; by the LSTM
+    const Real* dy;                    // [N, D, H]    or null: zeros
+    const Real* dh_n;                  // [D, B, H]    or null: zeros
+    const Real* dc_n;                  // [D, B, H]    or null: zeros
+    const Real* x;                     // [N, I]
+    const Real* y;                     // [N, D, H]
+    const Real* c;                     // [N, D, H]    read by the LSTM
+    const Real* gates;                 // [N, D, S, H]
+    const Real* h0;                    // as in Forward, as are those that follow
+    const Real* c0;
+    const Real* h_fresh;
+    const Real* c_fresh;
+    const Real* packed;  // the weights, by pack_backward
     Sizes sizes;
+    Rows rows;
     Real* workspace;
+};
+
+// Copies weights to where a run reads them.
+template <class Real>
+struct Pack {
+    Real* packed;
+    Weights<Real> weights[2];  // by direction
+    Sizes sizes;
 };
 
 struct Member;  // one thread of a run, team.h
 
-// The kernels for one type of number; the arrays are in the order of CellKind.
+// One pass over a sequence: what it does, and how much room it wants, in elements.
+template <class Real, class Job>
+struct Pass {
+    void (*run)(const Job&, const Member&);
+    void (*pack)(const Pack<Real>&, const Member&);
+    Size (*workspace)(const Sizes&, int threads);
+    Size (*packed)(const Sizes&);
+};
+
+template <class Real>
+struct CellFunctions {
+    Pass<Real, Forward<Real>> forward;
+    Pass<Real, Backward<Real>> backward;
+};
+
 template <class Real>
 struct Functions {
-    void (*forward[num_cells])(const Forward<Real>&, const Member&);
-    void (*backward[num_cells])(const Backward<Real>&, const Member&);
-    Size (*workspace_elements[num_cells])(Size B, Size D, Size H, int threads);
+    CellFunctions<Real> cells[num_cells];  // in the order of CellKind
     void (*tanh)(Real* out, const Real* in, Size n);
     void (*sigmoid)(Real* out, const Real* in, Size n);
 };
@@ -77,6 +135,7 @@ struct Variant {
     const char* name;
     Functions<float> in_float;
     Functions<double> in_double;
+    std::uint64_t (*fingerprint)(const void* from, Size bytes);
 };
 
 }  // namespace throughtime

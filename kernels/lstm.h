@@ -8,25 +8,26 @@ namespace {
 
 struct LSTM {
     static constexpr int G = 4, S = 4, UV = 1;
-    static constexpr bool has_c = true;
+    static constexpr bool has_c = true, splits = false;
 
     template <class Units, class Real>
-    static void forward(Units units, const Real* a, const Step<Real>& step) {
+    static Vec<Real> forward(Units units, const Step<Real>& step) {
         using V = Vec<Real>;
         const Size H = step.H;
-        const V i = sigmoid(units.load(step.z) + load(a));
-        const V f = sigmoid(units.load(step.z + H) + load(a + lanes<Real>));
-        const V g = tanh(units.load(step.z + 2 * H) + load(a + 2 * lanes<Real>));
-        const V o = sigmoid(units.load(step.z + 3 * H) + load(a + 3 * lanes<Real>));
-        const V c = f * units.load(step.c_before) + i * g;
+        const auto pre_activation = [&](int gate) __attribute__((always_inline)) {
+            return load(step.z + gate * lanes<Real>) + load(step.a + gate * lanes<Real>);
+        };
+        const V i = sigmoid(pre_activation(0)), f = sigmoid(pre_activation(1));
+        const V g = tanh(pre_activation(2)), o = sigmoid(pre_activation(3));
+        const V c = f * units.load(step.c) + i * g;
         units.store(step.c, c);
-        units.store(step.h, o * tanh(c));
-        if (step.gates) {  // may be step.z: everything of these units has been read
+        if (step.gates) {
             units.store(step.gates, i);
             units.store(step.gates + H, f);
             units.store(step.gates + 2 * H, g);
             units.store(step.gates + 3 * H, o);
         }
+        return o * tanh(c);
     }
 
     template <class Units, class Real>

@@ -11,18 +11,14 @@
 namespace throughtime {
 namespace {
 
-constexpr Size smaller(Size a, Size b) {
-    return a < b ? a : b;
-}
-
 template <class Real, int NV>
 struct Panel {
     using V = Vec<Real>;
     static constexpr int width = NV * lanes<Real>;
 
-    // MR = 12 / NV: 12 accumulators hide the latency of a multiply-add and leave 4 of 16 registers
-    // for operands.
-    static constexpr int tile_rows = 12 / NV;
+    // 12 accumulators of 16 registers (24 of 32) hide the latency of a multiply-add and leave
+    // room for operands.
+    static constexpr int tile_rows = vector_registers * 3 / 4 / NV;
 
     // Depth of the part of a panel that stays in three quarters of a 32 KB cache for all rows.
     static constexpr Size block = 24 * 1024 / (NV * vector_bytes);
@@ -34,9 +30,10 @@ struct Panel {
     static void multiply(Real* out, const Real* a, Size a_stride, const Real* panel, Size rows,
                          Size K) {
         const Size tiles = (rows + tile_rows - 1) / tile_rows;
-        for (Size k = 0; k < K; k += block) {
+        const Size blocks = larger(1, (K + block - 1) / block);
+        for (Size b = 0; b < blocks; ++b) {
+            const Size k = b * K / blocks, depth = (b + 1) * K / blocks - k;
             const Real* w_k = panel + (1 + k) * width;
-            const Size depth = smaller(block, K - k);
             for (Size i = 0; i < tiles; ++i) {
                 const Size r = i * rows / tiles, count = (i + 1) * rows / tiles - r;
                 const Real* start = k == 0 ? panel : out + r * width;

@@ -1,10 +1,11 @@
 // What a cell sees of one step: pointers to one row, moved to the first of a vector of units.
 //
 // A cell is a struct with
-//   G, S          gates of the weights, gates saved for the backward pass
+//   G, S          gates of the weights, values saved per unit for the backward pass
 //   UV            vectors of units in a panel of the product
 //   has_c         whether it keeps a state c beside its output h
-//   forward       from a = W_hh h + b_hh and the step's input z to the new state
+//   splits        whether the gradients of W_hh h + b_hh and of the input's part differ
+//   forward       from a = W_hh h + b_hh and z = W_ih x + b_ih to the new h, which it returns
 //   backward      from dh (and dc) to dz; returns the part of dh that reaches the state before
 //                 on another way than the product
 // `units` loads and stores a vector of units, whole or in part (vec.h).
@@ -17,19 +18,18 @@ namespace {
 
 template <class Real>
 struct Step {
-    Real* h;               // [H]
-    Real* c;               // [H]    may be c_before
-    Real* gates;           // [S, H] or null
-    const Real* z;         // [G, H]
+    const Real* a;         // [G, lanes] one vector per gate, as is z
+    const Real* z;         // [G, lanes]
     const Real* h_before;  // [H]
-    const Real* c_before;  // [H]
+    Real* c;               // [H]    read: of the step before; written: the new one
+    Real* gates;           // [S, H] or null
     Size H;                // distance between gates
 };
 
 template <class Real>
 struct StepBackward {
     Real* dz;              // [G, H]
-    Real* da;              // [G, H] GRU only
+    Real* da;              // [G, H] where it differs
     Real* dc;              // [H]    read: of c; written: of c_before
     const Real* h;         // [H]
     const Real* c;         // [H]

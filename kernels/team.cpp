@@ -1,6 +1,9 @@
 // Threads, and how they wait. Compiled once, without the flags of any instruction set.
 #include "team.h"
 
+#include <dlfcn.h>
+#include <pthread.h>
+
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -32,6 +35,75 @@ void wait_while(const std::atomic<T>& value, T old) {
     }
 }
 
+// OpenMP as GCC calls it, in the library that torch has loaded for all; LLVM's has the same names.
+struct Pool {
+    void (*parallel)(void (*body)(void*), void* data, unsigned threads, unsigned flags);
+    int (*num_threads)();
+    int (*thread_num)();
+    bool is_there;
+};
+
+const Pool& torch_pool() {
+    static const Pool pool = [] {
+        Pool found{};
+        const auto find = [](auto& function, const char* name) {
+            function =
+                reinterpret_cast<std::decay_t<decltype(function)>>(dlsym(RTLD_DEFAULT, name));
+            return function != nullptr;
+        };
+        found.is_there = find(found.parallel, "GOMP_parallel") &&
+                         find(found.num_threads, "omp_get_num_threads") &&
+                         find(found.thread_num, "omp_get_thread_num");
+        return found;
+    }();
+    return pool;
+}
+
+// A forked child has lost the pool's threads, and the pool does not know.
+std::atomic<bool> is_forked{false};
+
+void watch_for_forks() {
+    static const int registered = pthread_atfork(nullptr, nullptr, [] { is_forked.store(true); });
+    (void)registered;
+}
+
+struct Team {
+    void (*work)(const void*, const Member&);
+    const void* job;
+    Barrier barriers[2];
+};
+
+void run_in_pool(const Pool& pool, int threads, Team& team) {
+    pool.parallel(
+        [](void* data) {
+            Team& team = *static_cast<Team*>(data);
+            const Pool& pool = torch_pool();
+            team.work(team.job, {pool.thread_num(), pool.num_threads(), team.barriers});
+        },
+        &team, unsigned(threads), 0);
+}
+
+void run_in_new_threads(int threads, Team& team) {
+    std::atomic<int> count{0};  // how many are in the team, once that is known
+    std::vector<std::thread> others;
+    others.reserve(threads - 1);
+    try {
+        for (int index = 1; index < threads; ++index) {
+            others.emplace_back([&, index] {
+                wait_while(count, 0);
+                team.work(team.job, {index, count.load(std::memory_order_relaxed), team.barriers});
+            });
+        }
+    } catch (const std::system_error&) {
+        // No more threads to be had: those that run share the work.
+    }
+    const int members = int(others.size()) + 1;
+    count.store(members, std::memory_order_release);
+    count.notify_all();
+    team.work(team.job, {0, members, team.barriers});
+    for (std::thread& other : others) other.join();
+}
+
 }  // namespace
 
 void Barrier::wait(int members) {
@@ -49,26 +121,15 @@ void Barrier::wait(int members) {
 }
 
 void run_team(int threads, void (*work)(const void* job, const Member& member), const void* job) {
-    Barrier barriers[2];
-    if (threads <= 1) return work(job, {0, 1, barriers});
-    std::atomic<int> count{0};  // how many are in the team, once that is known
-    std::vector<std::thread> others;
-    others.reserve(threads - 1);
-    try {
-        for (int index = 1; index < threads; ++index) {
-            others.emplace_back([&, index] {
-                wait_while(count, 0);
-                work(job, {index, count.load(std::memory_order_relaxed), barriers});
-            });
-        }
-    } catch (const std::system_error&) {
-        // No more threads to be had: those that run share the work.
+    Team team{work, job, {}};
+    if (threads <= 1) return work(job, {0, 1, team.barriers});
+    watch_for_forks();
+    const Pool& pool = torch_pool();
+    if (pool.is_there && !is_forked.load()) {
+        run_in_pool(pool, threads, team);
+    } else {
+        run_in_new_threads(threads, team);
     }
-    const int members = int(others.size()) + 1;
-    count.store(members, std::memory_order_release);
-    count.notify_all();
-    work(job, {0, members, barriers});
-    for (std::thread& other : others) other.join();
 }
 
 }  // namespace throughtime

@@ -1,5 +1,6 @@
-// A team of threads for one call: started, run and joined, so that nothing outlives the call,
-// hangs at exit or is missing after a fork.
+// A team of threads for one call, taken from the pool that torch's own operators run on, so that
+// no second pool fights with it for the processors. Where there is no such pool the threads are
+// started for the call and joined: nothing outlives it, hangs at exit or is missing after a fork.
 #pragma once
 
 #include <atomic>

@@ -1,21 +1,13 @@
 // The kernels for one instruction set. CMake compiles this file once per variant, with the
 // flags of the set and its name in THROUGHTIME_VARIANT; the only symbol it exports is a table.
+#include "backward.h"
 #include "elman.h"
+#include "forward.h"
 #include "gru.h"
 #include "lstm.h"
-#include "sequence.h"
 
 namespace throughtime {
 namespace {
-
-// Room that serves both passes.
-template <class Cell, class Real>
-Size workspace_elements(Size B, Size D, Size H, int threads) {
-    const Sizes sizes{nullptr, 0, B, D, H};
-    const Size forward = forward_workspace<Cell, Real>(sizes).elements(D, threads);
-    const Size backward = backward_workspace<Cell, Real>(sizes).elements(D, threads);
-    return forward > backward ? forward : backward;
-}
 
 template <class Real>
 void tanh_of_array(Real* out, const Real* in, Size n) {
@@ -29,13 +21,17 @@ void sigmoid_of_array(Real* out, const Real* in, Size n) {
                     [&](auto units, Size i) { units.store(out + i, sigmoid(units.load(in + i))); });
 }
 
+template <class Cell, class Real>
+constexpr CellFunctions<Real> functions_of() {
+    return {{forward<Cell, Real>, pack_forward<Cell, Real>, forward_workspace<Cell, Real>,
+             forward_packed<Cell, Real>},
+            {backward<Cell, Real>, pack_backward<Cell, Real>, backward_workspace<Cell, Real>,
+             backward_packed<Cell, Real>}};
+}
+
 template <class Real, class... Cells>
 constexpr Functions<Real> functions_for() {
-    return {{forward<Cells, Real>...},
-            {backward<Cells, Real>...},
-            {workspace_elements<Cells, Real>...},
-            tanh_of_array<Real>,
-            sigmoid_of_array<Real>};
+    return {{functions_of<Cells, Real>()...}, tanh_of_array<Real>, sigmoid_of_array<Real>};
 }
 
 // In the order of CellKind.
@@ -49,6 +45,6 @@ constexpr Functions<Real> functions = functions_for<Real, Elman<Tanh>, Elman<Rel
 
 extern const Variant THROUGHTIME_VARIANT;
 const Variant THROUGHTIME_VARIANT = {NAME_OF(THROUGHTIME_VARIANT), functions<float>,
-                                     functions<double>};
+                                     functions<double>, fingerprint};
 
 }  // namespace throughtime

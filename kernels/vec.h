@@ -15,11 +15,22 @@
 namespace throughtime {
 namespace {
 
-#ifdef __AVX2__
-constexpr int vector_bytes = 32;
+#if defined(__AVX512F__)
+constexpr int vector_bytes = 64, vector_registers = 32;
+#elif defined(__AVX2__)
+constexpr int vector_bytes = 32, vector_registers = 16;
+#elif defined(__aarch64__)
+constexpr int vector_bytes = 16, vector_registers = 32;
 #else
-constexpr int vector_bytes = 16;  // SSE2, NEON, or whatever the compiler makes of it
+constexpr int vector_bytes = 16, vector_registers = 16;  // SSE2, or what the compiler makes of it
 #endif
+
+constexpr Size smaller(Size a, Size b) {
+    return a < b ? a : b;
+}
+constexpr Size larger(Size a, Size b) {
+    return a > b ? a : b;
+}
 
 template <class Real>
 constexpr int lanes = vector_bytes / int(sizeof(Real));
@@ -104,6 +115,47 @@ ALWAYS_INLINE void for_units(Size begin, Size end, Body body) {
     Size u = begin;
     for (; u + lanes<Real> <= end; u += lanes<Real>) body(WholeVector<Real>{}, u);
     if (u < end) body(PartOfVector<Real>{end - u}, u);
+}
+
+// The sum of n numbers, lane by lane and then across.
+template <class Real>
+Real sum(const Real* from, Size n) {
+    Vec<Real> lane_sums{};
+    for_units<Real>(0, n, [&](auto units, Size i) { lane_sums += units.load(from + i); });
+    Real total = 0;
+    for (int l = 0; l < lanes<Real>; ++l) total += lane_sums[l];
+    return total;
+}
+
+// A number that any change of the bytes changes, whatever their type; bytes is a multiple of 4.
+// Every step is a bijection of its lane, so that one changed word never goes unseen.
+inline std::uint64_t fingerprint(const void* from, Size bytes) {
+    typedef std::uint32_t Words __attribute__((vector_size(vector_bytes)));
+    constexpr int num = 8, width = lanes<float>;
+    const Size words = bytes / Size(sizeof(std::int32_t));
+    const float* at = static_cast<const float*>(from);
+    const Words factor = Words{} + 0x2C1B3C6Du;  // odd
+    Words state[num] = {};
+    Size i = 0;
+    for (; i + num * width <= words; i += num * width) {
+        repeat<num>([&](auto k) __attribute__((always_inline)) {
+            state[k] = (state[k] ^ (Words)load(at + i + k * width)) * factor;
+        });
+    }
+    std::uint64_t result = std::uint64_t(bytes);
+    const auto mix = [&](std::uint32_t word) {
+        result = (result ^ word) * 0x9E3779B97F4A7C15u;
+        result ^= result >> 29;
+    };
+    for (; i < words; ++i) {
+        std::uint32_t word;
+        std::memcpy(&word, at + i, sizeof word);
+        mix(word);
+    }
+    for (int k = 0; k < num; ++k) {
+        for (int l = 0; l < width; ++l) mix(state[k][l]);
+    }
+    return result;
 }
 
 // exp(x) = 2^n exp(r) with n whole and |r| <= ln(2) / 2, where the Taylor series

@@ -21,7 +21,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from throughtime.native import kernels
-from throughtime.native.kernels import Kernel, Sizes
+from throughtime.native.kernels import Kernel
 
 Tensors = tuple[Tensor, ...]
 
@@ -48,60 +48,22 @@ def full_precision() -> AbstractContextManager[Any]:
 
 
 def run_forward(layer: Layer, tensors: Sequence[Tensor], training: bool) -> tuple[Tensors, Tensors]:
-    """Projects all steps in one product, then runs the kernel over time.
-
-    Returns:
-        results: y [T, B, D*H] or [N, D*H], and the final states [D, B, H].
-        saved: in training, what the backward pass reads beside them (see `kernels.forward`).
-    """
+    """Results and what is saved for the backward pass; see `kernels.forward`."""
     x, states, weights = layer.parts(tensors)
-    sizes = Sizes.of(x, states[0], layer.batch_sizes)
-    weight_ih, weight_hh, *biases = stacked(weights, sizes.D)
-    rows = x.reshape(sizes.N, x.shape[-1])
-    rotated = weight_ih.flatten(0, 1).t()
-    z = torch.addmm(biases[0].flatten(), rows, rotated) if biases else rows @ rotated
-    bias_hh = biases[1] if biases else None
-    inputs = (z, weight_hh, bias_hh, states, layer.batch_sizes, sizes)
-    y, finals, saved = kernels.forward(layer.kernel, *inputs, x.shape[:-1], training)
-    return (y, *finals), saved
+    return kernels.forward(layer.kernel, x, states, weights, layer.batch_sizes, training)
 
 
 def run_backward(
-    layer: Layer, grads: Sequence[Tensor], tensors: Sequence[Tensor], y: Tensor, saved: Tensors
+    layer: Layer,
+    grads: Sequence[Tensor | None],
+    tensors: Sequence[Tensor],
+    y: Tensor,
+    saved: Tensors,
+    wants_dx: bool = True,
 ) -> Tensors:
-    """Runs the kernel back through time, then one product per weight.
-
-        dL/dW_ih = sum_t dz_t^T x_t,   dL/dW_hh = sum_t da_t^T h_{t-1},   dL/dx_t = dz_t W_ih
-
-    Args:
-        layer: of the forward call.
-        grads: dL/dy and the gradient of every final state.
-        tensors: inputs of the forward call.
-        y: its output.
-        saved: what it kept.
-
-    Returns:
-        The gradients of `tensors`.
-    """
-    x, states, weights = layer.parts(tensors)
-    sizes = Sizes.of(x, states[0], layer.batch_sizes)
-    D, G_H, H = sizes.D, layer.kernel.num_gates * sizes.H, sizes.H
-    weight_ih, weight_hh, *biases = stacked(weights, D)
-    rows, y = x.reshape(sizes.N, x.shape[-1]), y.reshape(sizes.N, D * H)
-    dz, da, dstates = kernels.backward(
-        layer.kernel, grads, y, states, saved, weight_hh, layer.batch_sizes, sizes
-    )
-    dweights = []
-    with full_precision():
-        for d in range(D):
-            dz_d, da_d = (grad[:, d * G_H : (d + 1) * G_H] for grad in (dz, da))  # [N, G*H]
-            y_d = y[:, d * H : (d + 1) * H]
-            before = previous_states(y_d, states[0][d], layer.batch_sizes, reverse=d == 1)
-            dweights += [dz_d.t() @ rows, sum_of_products(da_d, before)]
-            if biases:
-                dweights += [dz_d.sum(0), da_d.sum(0)]
-        dx = (dz @ weight_ih.flatten(0, 1)).view_as(x)
-    return (dx, *dstates, *dweights)
+    """The gradients of `tensors`, from those of y and the final states; see `kernels.backward`."""
+    parts = layer.parts(tensors)
+    return kernels.backward(layer.kernel, grads, *parts, y, saved, layer.batch_sizes, wants_dx)
 
 
 class LayerForward(Function):
@@ -206,60 +168,3 @@ def _parts_of_backward(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Tensors
     first = 1 + layer.kernel.num_states
     last = len(tensors) - layer.kernel.num_saved_tensors - 1
     return tuple(tensors[:first]), tuple(tensors[first:last]), tuple(tensors[last:])
-
-
-BLOCKS = 8
-"""Blocks of rows in which the gradient of the recurrent weights is added up."""
-
-
-def sum_of_products(da: Tensor, h: Tensor) -> Tensor:
-    """sum_n da_n^T h_n, added up in blocks of rows.
-
-    One long sum in float32 loses twice as much as torch's own sum step by step; a few shorter
-    ones lose no more.
-
-    Args:
-        da: [N, G*H].
-        h: [N, H].
-
-    Returns:
-        [G*H, H].
-    """
-    total = da.new_zeros(da.shape[1], h.shape[1])
-    rows = max(1, -(-len(da) // BLOCKS))
-    for da_block, h_block in zip(torch.split(da, rows), torch.split(h, rows), strict=True):
-        total.addmm_(da_block.t(), h_block)
-    return total
-
-
-def stacked(weights: Tensors, num_directions: int) -> list[Tensor]:
-    """Each kind of weight for all directions, [D, ...], contiguous."""
-    kinds = len(weights) // num_directions
-    if num_directions == 1:
-        return [kernels.dense(weight).unsqueeze(0) for weight in weights]
-    return [kernels.dense(torch.stack(weights[kind::kinds])) for kind in range(kinds)]
-
-
-def previous_states(y: Tensor, h0: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
-    """h_{t-1} of every row of every step (in reverse: h_{t+1}), as the cell saw it.
-
-    Args:
-        y: outputs of one direction, [N, H].
-        h0: its initial state, [B, H].
-        batch_sizes: rows of each step, [T], or None for B rows in all.
-        reverse: the direction runs from the end.
-
-    Returns:
-        [N, H].
-    """
-    B = h0.shape[0]
-    if batch_sizes is None:
-        return torch.cat([y[B:], h0] if reverse else [h0, y[: len(y) - B]])
-    offsets = batch_sizes.cumsum(0) - batch_sizes
-    step = torch.repeat_interleave(torch.arange(len(batch_sizes), device=y.device), batch_sizes)
-    row = torch.arange(len(y), device=y.device) - offsets[step]
-    neighbour = step + 1 if reverse else step - 1
-    inside = neighbour.clamp(0, len(batch_sizes) - 1)
-    begins = (neighbour != inside) | (row >= batch_sizes[inside])
-    source = torch.where(begins, row, B + offsets[inside] + row)
-    return torch.cat([h0, y]).index_select(0, source)

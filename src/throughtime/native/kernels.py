@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
+from torch.utils.weak import WeakIdKeyDictionary
 
 from throughtime.cells import GRU, LSTM, AnyCell, Elman
 from throughtime.native import _kernels
@@ -22,8 +25,6 @@ class Kernel:
     num_gates: int  # G: blocks of rows of the weights
     num_values: int  # S: values per unit and step that the backward pass reads
     has_cell_state: bool = False
-    splits_recurrent: bool = False  # gradients of W_hh h + b_hh and of the input's part differ
-    gates_replace_input: bool = False  # the gates may be written over the projected input
 
     @property
     def num_states(self) -> int:
@@ -37,8 +38,8 @@ class Kernel:
 
 
 _ELMAN = {"tanh": Kernel("elman_tanh", 1, 0), "relu": Kernel("elman_relu", 1, 0)}
-_LSTM = Kernel("lstm", 4, 4, has_cell_state=True, gates_replace_input=True)
-_GRU = Kernel("gru", 3, 4, splits_recurrent=True)
+_LSTM = Kernel("lstm", 4, 4, has_cell_state=True)
+_GRU = Kernel("gru", 3, 4)
 
 
 KernelCell = Elman | LSTM | GRU
@@ -61,109 +62,100 @@ def kernel_named(name: str) -> Kernel:
     return {kernel.name: kernel for kernel in (*_ELMAN.values(), _LSTM, _GRU)}[name]
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of one call; N is the number of rows of all steps together."""
-
-    N: int
-    T: int
-    B: int
-    D: int
-    H: int
-
-    @classmethod
-    def of(cls, x: Tensor, h0: Tensor, batch_sizes: Tensor | None) -> Sizes:
-        """Reads the sizes from inputs [T, B, I] or [N, I] and initial states [D, B, H]."""
-        D, B, H = h0.shape
-        if batch_sizes is None:
-            return cls(x.shape[0] * B, x.shape[0], B, D, H)
-        return cls(x.shape[0], batch_sizes.shape[0], B, D, H)
-
-
 def forward(
     kernel: Kernel,
-    z: Tensor,
-    weight_hh: Tensor,
-    bias_hh: Tensor | None,
+    x: Tensor,
     states: Tensors,
+    weights: Tensors,
     batch_sizes: Tensor | None,
-    sizes: Sizes,
-    lead: Sequence[int],
     training: bool,
-) -> tuple[Tensor, Tensors, Tensors]:
+) -> tuple[Tensors, Tensors]:
     """Runs a kernel over a whole sequence.
 
     Args:
         kernel: which cell.
-        z: projected inputs, [N, D, G*H], contiguous; an LSTM in training overwrites it.
-        weight_hh: [D, G*H, H], contiguous.
-        bias_hh: [D, G*H] or None.
+        x: inputs, [T, B, I] or packed [N, I].
         states: h0 [D, B, H], and c0 of an LSTM.
-        batch_sizes: rows of each step, [T], or None for B rows in all.
-        sizes: of this call.
-        lead: axes of y before the last, [T, B] or [N].
+        weights: of each direction weight_ih, weight_hh and, with biases, bias_ih, bias_hh.
+        batch_sizes: rows of each step of a packed input, int64 [T], or None.
         training: keep what the backward pass reads.
 
     Returns:
-        y: [*lead, D*H].
-        finals: h_n [D, B, H], and c_n of an LSTM.
+        results: y [T, B, D*H] or [N, D*H], and the final states [D, B, H].
         saved: nothing without `training`; else the gates [N, D, S, H] after their activation
             (an Elman cell has none, a GRU adds W_hn h + b_hn), then c [N, D, H] of an LSTM.
     """
-    y = z.new_empty(*lead, sizes.D * sizes.H)
-    h0, *c0 = map(dense, states)
-    h_n, *c_n = (torch.empty_like(state) for state in (h0, *c0))
-    gates, c = [], []
+    x, states, weights = dense(x), tuple(map(dense, states)), tuple(map(dense, weights))
+    D, B, H = states[0].shape
+    y = x.new_empty(*x.shape[:-1], D * H)
+    finals = [torch.empty_like(state) for state in states]
+    rows = math.prod(x.shape[:-1])
+    saved = []
     if training and kernel.num_values:
-        shape = (sizes.N, sizes.D, kernel.num_values, sizes.H)
-        # in place there is a third less memory to touch
-        gates.append(z.view(shape) if kernel.gates_replace_input else z.new_empty(shape))
+        saved.append(x.new_empty(rows, D, kernel.num_values, H))
     if training and kernel.has_cell_state:
-        c.append(z.new_empty(sizes.N, sizes.D, sizes.H))
-    outputs = (y, h_n, _only(c_n), _only(c), _only(gates))
-    inputs = (z, weight_hh, bias_hh, h0, _only(c0), batch_sizes)
-    _call(_kernels.forward, kernel, z.dtype, (*outputs, *inputs), sizes)
-    return y, (h_n, *c_n), (*gates, *c)
+        saved.append(x.new_empty(rows, D, H))
+    layer = packed_layer(kernel, x, weights, D, H)
+    h_n, c_n = _padded(finals)
+    gates, c = _split_saved(kernel, saved)
+    tensors = (y, h_n, c_n, c, gates, x, *_padded(states), None, None)
+    layer.forward(
+        _addresses(_by_direction(weights, D)),
+        _addresses(tensors),
+        _sequence(x, B, batch_sizes),
+        _threads(kernel, B, D, H),
+    )
+    return (y, *finals), tuple(saved)
 
 
 def backward(
     kernel: Kernel,
-    grads: Sequence[Tensor],
-    y: Tensor,
+    grads: Sequence[Tensor | None],
+    x: Tensor,
     states: Tensors,
+    weights: Tensors,
+    y: Tensor,
     saved: Tensors,
-    weight_hh: Tensor,
     batch_sizes: Tensor | None,
-    sizes: Sizes,
-) -> tuple[Tensor, Tensor, Tensors]:
+    wants_dx: bool,
+) -> Tensors:
     """Runs a kernel back through time.
+
+        dL/dW_ih = sum_t dz_t^T x_t,   dL/dW_hh = sum_t da_t^T h_{t-1},   dL/dx_t = dz_t W_ih
 
     Args:
         kernel: which cell.
-        grads: dL/dy [N, D*H], dL/dh_n [D, B, H] and dL/dc_n of an LSTM.
+        grads: dL/dy, dL/dh_n and dL/dc_n of an LSTM; None for zeros.
+        x: as in `forward`, as are states, weights and batch_sizes.
+        states: see x.
+        weights: see x.
         y: what `forward` gave, as is `saved`.
-        states: as in `forward`, as are weight_hh, batch_sizes and sizes.
         saved: see y.
-        weight_hh: see states.
-        batch_sizes: see states.
-        sizes: see states.
+        batch_sizes: see x.
+        wants_dx: whether dL/dx is to be computed.
 
     Returns:
-        dz: dL/d(projected input), [N, D*G*H].
-        da: dL/d(recurrent part W_hh h + b_hh), [N, D*G*H]; the same tensor except in a GRU.
-        dstates: dL/dh0, and dL/dc0 of an LSTM, [D, B, H].
+        The gradients of x (empty unless wanted), the states and the weights, in this order.
     """
-    y, h0, *c0 = map(dense, (y, *states))
-    saved, grads = tuple(map(dense, saved)), tuple(map(dense, grads))
-    dh0, *dc0 = (torch.empty_like(state) for state in (h0, *c0))
-    dz = y.new_empty(sizes.N, sizes.D * kernel.num_gates * sizes.H)
-    da = torch.empty_like(dz) if kernel.splits_recurrent else None
-    dy, dh_n, *dc_n = grads
-    gates, c = saved[: kernel.num_values > 0], saved[kernel.num_values > 0 :]
-    outputs = (dz, da, dh0, _only(dc0), dy, dh_n, _only(dc_n))
-    inputs = (y, h0, _only(c0), _only(c), _only(gates), weight_hh, batch_sizes)
-    _call(_kernels.backward, kernel, y.dtype, (*outputs, *inputs), sizes)
-    return dz, (dz if da is None else da), (dh0, *dc0)
+    x, y = dense(x), dense(y)
+    states, weights, saved = (tuple(map(dense, group)) for group in (states, weights, saved))
+    dy, *dstates_n = (None if grad is None else dense(grad) for grad in grads)
+    D, B, H = states[0].shape
+    dx = x.new_empty(D, *x.shape) if wants_dx else None
+    dstates = [torch.empty_like(state) for state in states]
+    dweights = tuple(torch.empty_like(weight) for weight in weights)
+    gates, c = _split_saved(kernel, saved)
+    outputs = (dx, *_padded(dstates), None, None)
+    inputs = (dy, *_padded(dstates_n), x, y, c, gates, *_padded(states), None, None)
+    packed_layer(kernel, x, weights, D, H).backward(
+        _addresses(_by_direction(weights, D)),
+        _addresses(_by_direction(dweights, D)),
+        _addresses(outputs + inputs),
+        _sequence(x, B, batch_sizes),
+        _threads(kernel, B, D, H),
+    )
+    total_dx = x.new_empty(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
+    return (total_dx, *dstates, *dweights)
 
 
 def dense(tensor: Tensor) -> Tensor:
@@ -171,23 +163,49 @@ def dense(tensor: Tensor) -> Tensor:
     return tensor.contiguous().resolve_neg()
 
 
-def _only(tensors: Sequence[Tensor]) -> Tensor | None:
-    """The one tensor that a cell may have or not."""
-    return tensors[0] if tensors else None
+_packed_layers: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
-def _call(
-    run: Callable[..., None],
-    kernel: Kernel,
-    dtype: torch.dtype,
-    tensors: tuple[Tensor | None, ...],
-    sizes: Sizes,
-) -> None:
-    """Crosses into C++ with a workspace, since a kernel allocates nothing, and threads by work."""
-    B, D, H = sizes.B, sizes.D, sizes.H
-    is_double = dtype == torch.float64
-    threads = _kernels.choose_threads(kernel.name, B, D, H, torch.get_num_threads())
-    size = _kernels.workspace_elements(kernel.name, is_double, B, D, H, threads)
-    workspace = torch.empty(size, dtype=dtype, device="cpu")
-    pointers = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
-    run(kernel.name, is_double, *pointers, sizes.T, B, D, H, workspace.data_ptr(), threads)
+def packed_layer(kernel: Kernel, x: Tensor, weights: Tensors, D: int, H: int) -> _kernels.Layer:
+    """The packed copy of a layer's weights, kept as long as its first parameter lives."""
+    sizes = (kernel.name, x.dtype == torch.float64, D, x.shape[-1], H)
+    if type(weights[1]) is not Parameter:
+        return _kernels.Layer(*sizes)
+    known, layer = _packed_layers.get(weights[1], (None, None))
+    if known != sizes:
+        layer = _kernels.Layer(*sizes)
+        _packed_layers[weights[1]] = sizes, layer
+    return layer
+
+
+def _split_saved(kernel: Kernel, saved: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """Gates and c, where there are such."""
+    gates, c = saved[: kernel.num_values > 0], saved[kernel.num_values > 0 :]
+    return (gates[0] if gates else None), (c[0] if c else None)
+
+
+def _padded(states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
+    """H and c, or None in place of the c that a cell does not have."""
+    return states[0], (states[1] if len(states) > 1 else None)
+
+
+def _by_direction(weights: Tensors, D: int) -> list[Tensor | None]:
+    """Four weights per direction, None for absent biases."""
+    kinds = len(weights) // D
+    return [
+        weights[d * kinds + kind] if kind < kinds else None for d in range(D) for kind in range(4)
+    ]
+
+
+def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
+    return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
+
+
+def _sequence(x: Tensor, B: int, batch_sizes: Tensor | None) -> _kernels.Sequence:
+    if batch_sizes is None:
+        return _kernels.Sequence(x.shape[0], B, False, 0, 0, 0)
+    return _kernels.Sequence(len(batch_sizes), B, False, batch_sizes.data_ptr(), 0, 0)
+
+
+def _threads(kernel: Kernel, B: int, D: int, H: int) -> int:
+    return _kernels.choose_threads(kernel.name, B, D, H, torch.get_num_threads())

@@ -1,0 +1,307 @@
+// A whole sequence backward: the loop over time, generic over the cell.
+//
+// Time runs back in blocks of steps. Each step turns dh into the gradients of its gates, da, and
+// sends da W_hh to the step before. Once a block is done, its da, still in the cache, gives the
+// block's part of the gradients of the weights and of the inputs:
+//
+//   dW_ih += sum dz^T x    dW_hh += sum da^T h_before    db += sum da    dx = dz W_ih
+//
+// The sums over a block begin at 0 and are added to the whole, so that a long sequence loses no
+// more digits than its number of blocks. Members split the units as in forward.h.
+#pragma once
+
+#include "pack.h"
+#include "step.h"
+
+namespace throughtime {
+namespace {
+
+template <class Cell, class Real>
+class BackwardRun {
+    using P = BackwardPanel<Real>;
+    static constexpr Size block_rows = 256;                // deep enough for the weights' gradients
+    static constexpr Size chunk_rows = 16 * P::tile_rows;  // of a gradient, per product
+
+  public:
+    // Lays out the buffers; with a workspace of null it only counts them.
+    BackwardRun(const Backward<Real>& job, Size d, const Member& member, Room<Real> room)
+        : job(job),
+          at{job.sizes, job.rows, d},
+          group(group_for(member, d, job.sizes.D)),
+          panels(backward_panels<Cell, Real>(job.sizes)) {
+        const Sizes& sizes = job.sizes;
+        const Size D = sizes.D, B = sizes.B, R = larger(B, block_rows), H = sizes.H;
+        const Size tile_rows = larger(R, chunk_rows);
+        panel_rows = R;
+        h_stride = row_stride<Real>(H);
+        da_stride = row_stride<Real>(Cell::G * H);
+        n_stride = row_stride<Real>(R);
+        const auto shared = [&](Size elements) { return room.take(D * elements) + d * elements; };
+        dh = shared(B * h_stride);
+        dc = Cell::has_c ? shared(B * h_stride) : nullptr;
+        dz = shared(R * da_stride);
+        da = Cell::splits ? shared(R * da_stride) : dz;
+        da_columns = shared(Cell::G * H * n_stride);
+        x_panels = shared(panels.panels_ih() * P::elements(R));
+        h_panels = shared(panels.panels_hh() * P::elements(R));
+        tile = room.take(member.count * tile_rows * P::width) + member.index * tile_rows * P::width;
+        zeros = room.take(H);
+        used = room.used;
+        if (group.count == 0) return;
+        mine_ih = share_of(panels.panels_ih(), group.index, group.count);
+        mine_hh = share_of(panels.panels_hh(), group.index, group.count);
+        begin = mine_hh.begin * P::width;
+        end = smaller(mine_hh.end * P::width, H);
+        da_columns += begin * Cell::G * n_stride;
+    }
+
+    Size elements() const { return used; }
+
+    void run() {
+        if (group.count == 0) return;
+        start();
+        for (Size end = job.sizes.T; end > 0;) {
+            const Block block = at.block_to(end, block_rows);
+            pack_inputs(block);
+            Size row = block.rows;
+            for (Size i = block.end - 1; i >= block.begin; --i) {
+                row -= at.active(i);
+                gate_gradients(i, row);
+                group.meet();
+                state_gradients(i, row);
+            }
+            weight_gradients(block);
+            input_gradients(block);
+            group.meet();  // before the buffers are written again
+            end = block.begin;
+        }
+        finish();
+    }
+
+  private:
+    void start() {
+        // every member writes the same zeros
+        std::memset(zeros, 0, job.sizes.H * sizeof(Real));
+        const WeightGradients<Real>& gradients = job.weights[at.d];
+        const Size H = job.sizes.H, I = job.sizes.I;
+        for (Size g = 0; g < Cell::G; ++g) {
+            set_zero(gradients.weight_ih, I, g);
+            set_zero(gradients.weight_hh, H, g);
+            if (gradients.bias_ih) set_zero(gradients.bias_ih, 1, g);
+            if (gradients.bias_hh) set_zero(gradients.bias_hh, 1, g);
+        }
+        if (job.dh_fresh) std::memset(job.dh_fresh + at.d * H + begin, 0, bytes(end - begin));
+        if (job.dc_fresh) std::memset(job.dc_fresh + at.d * H + begin, 0, bytes(end - begin));
+        for (Size r = 0; r < job.sizes.B; ++r) {
+            for (Size u = begin; u < end; ++u) {
+                dh[r * h_stride + u] = job.dh_n ? job.dh_n[at.state(r) + u] : Real(0);
+                if (!Cell::has_c) continue;
+                dc[r * h_stride + u] = job.dc_n ? job.dc_n[at.state(r) + u] : Real(0);
+            }
+        }
+        group.meet();
+    }
+
+    static std::size_t bytes(Size elements) { return std::size_t(elements) * sizeof(Real); }
+
+    // this member's rows of gate g of a gradient [G, H, columns]
+    void set_zero(Real* gradient, Size columns, Size g) {
+        std::memset(gradient + (g * job.sizes.H + begin) * columns, 0,
+                    bytes((end - begin) * columns));
+    }
+
+    // The state that row r of step i started from.
+    const Real* before(const Real* over_time, const Real* initial, const Real* fresh, Size i,
+                       Size r) const {
+        const Size H = job.sizes.H;
+        if (at.is_fresh(i, r)) return fresh ? fresh + at.d * H : zeros;
+        if (r < at.carried(i)) return over_time + at.kept(i - 1, r) * H;
+        return initial ? initial + at.state(r) : zeros;
+    }
+
+    // Inputs and states of the block as panels: the right-hand sides of the weights' gradients.
+    void pack_inputs(const Block& block) {
+        const Size I = job.sizes.I, H = job.sizes.H;
+        pack_no_bias(x_panels, panel_rows, mine_ih);
+        pack_no_bias(h_panels, panel_rows, mine_hh);
+        at.for_rows(block, [&](Size i, Size r, Size n) {
+            pack_row(x_panels, job.x + at.place(i, r) * I, n, panel_rows, I, mine_ih);
+            pack_row(h_panels, before(job.y, job.h0, job.h_fresh, i, r), n, panel_rows, H, mine_hh);
+        });
+    }
+
+    // da of this member's units of step i, whose rows begin at `row` in the block. dh and dc hold
+    // what arrives from the steps after; what bypasses the product is left there for the step
+    // before.
+    void gate_gradients(Size i, Size row) {
+        const Size H = job.sizes.H, active = at.active(i);
+        for (Size r = 0; r < active; ++r) {
+            const Size kept = at.kept(i, r), state = r * h_stride;
+            const Real* h_before = before(job.y, job.h0, job.h_fresh, i, r);
+            const Real* c_before = Cell::has_c ? before(job.c, job.c0, job.c_fresh, i, r) : nullptr;
+            for_units<Real>(begin, end, [&](auto units, Size u) {
+                StepBackward<Real> step{};
+                step.H = H;
+                step.dz = dz + (row + r) * da_stride + u;
+                step.da = da + (row + r) * da_stride + u;
+                step.h = job.y + kept * H + u;
+                step.h_before = h_before + u;
+                if (Cell::S > 0) step.gates = job.gates + kept * Cell::S * H + u;
+                if constexpr (Cell::has_c) {
+                    step.dc = dc + state + u;
+                    step.c = job.c + kept * H + u;
+                    step.c_before = c_before + u;
+                }
+                Vec<Real> dh_u = units.load(dh + state + u);
+                if (job.dy) dh_u += units.load(job.dy + kept * H + u);
+                units.store(dh + state + u, Cell::backward(units, dh_u, step));
+            });
+        }
+    }
+
+    // dh += da W_hh for this member's units: the gradient of the state before step i.
+    void state_gradients(Size i, Size row) {
+        const Size active = at.active(i), K = Cell::G * job.sizes.H;
+        const Real* weights = job.packed + at.d * panels.elements() + panels.begin_hh();
+        const Real* da_i = da + row * da_stride;
+        for (Size p = mine_hh.begin; p < mine_hh.end; ++p) {
+            const Real* panel = weights + p * P::elements(K);
+            if (active == 1) {
+                P::multiply_single(tile, da_i, panel, K);
+            } else {
+                P::multiply(tile, da_i, da_stride, panel, active, K);
+            }
+            const Size first = p * P::width;
+            for (Size r = 0; r < active; ++r) {
+                add_row(dh + r * h_stride + first, tile + r * P::width,
+                        smaller(P::width, end - first));
+            }
+        }
+        cut_at_resets(i);
+    }
+
+    // to [count] += from [count]
+    static void add_row(Real* to, const Real* from, Size count) {
+        for_units<Real>(0, count, [&](auto units, Size k) {
+            units.store(to + k, units.load(to + k) + units.load(from + k));
+        });
+    }
+
+    // Where row r begins afresh, its gradient belongs to the fresh state, not to the step before.
+    void cut_at_resets(Size i) {
+        for (Size r = 0; job.rows.reset && r < at.active(i); ++r) {
+            if (!at.is_fresh(i, r)) continue;
+            cut(dh + r * h_stride, job.dh_fresh);
+            if (Cell::has_c) cut(dc + r * h_stride, job.dc_fresh);
+        }
+    }
+
+    void cut(Real* gradient, Real* of_fresh) {
+        if (of_fresh) add_row(of_fresh + at.d * job.sizes.H + begin, gradient + begin, end - begin);
+        std::memset(gradient + begin, 0, bytes(end - begin));
+    }
+
+    // The block's part of the gradients of the weights, of this member's units.
+    void weight_gradients(const Block& block) {
+        const WeightGradients<Real>& gradients = job.weights[at.d];
+        const Size I = job.sizes.I, H = job.sizes.H;
+        take_columns(dz, block);
+        add_biases(gradients.bias_ih, block);
+        add_product(gradients.weight_ih, x_panels, panels.panels_ih(), I, block);
+        if (Cell::splits) take_columns(da, block);
+        add_biases(gradients.bias_hh, block);
+        add_product(gradients.weight_hh, h_panels, panels.panels_hh(), H, block);
+    }
+
+    // da_columns [G, units, rows] = the transpose of this member's units of da [rows, G, H]
+    void take_columns(const Real* from, const Block& block) {
+        const Size units = end - begin;
+        for (Size g = 0; g < Cell::G; ++g) {
+            transpose(da_columns + g * units * n_stride, n_stride, from + g * job.sizes.H + begin,
+                      da_stride, block.rows, units);
+        }
+    }
+
+    void add_biases(Real* gradient, const Block& block) {
+        const Size units = end - begin;
+        for (Size m = 0; gradient && m < Cell::G * units; ++m) {
+            const Size g = m / units, u = begin + m % units;
+            gradient[g * job.sizes.H + u] += sum(da_columns + m * n_stride, block.rows);
+        }
+    }
+
+    // gradient [G, H, columns] += da_columns times the panels, for this member's units
+    void add_product(Real* gradient, const Real* right, Size num, Size columns,
+                     const Block& block) {
+        const Size units = end - begin;
+        for (Size m0 = 0; m0 < Cell::G * units; m0 += chunk_rows) {
+            const Size rows = smaller(chunk_rows, Cell::G * units - m0);
+            for (Size q = 0; q < num; ++q) {
+                P::multiply(tile, da_columns + m0 * n_stride, n_stride,
+                            right + q * P::elements(panel_rows), rows, block.rows);
+                for (Size m = m0; m < m0 + rows; ++m) {
+                    const Size g = m / units, u = begin + m % units;
+                    add_row(gradient + (g * job.sizes.H + u) * columns + q * P::width,
+                            tile + (m - m0) * P::width, smaller(P::width, columns - q * P::width));
+                }
+            }
+        }
+    }
+
+    // dx = dz W_ih for this member's panels of inputs
+    void input_gradients(const Block& block) {
+        if (!job.dx) return;
+        const Size I = job.sizes.I, K = Cell::G * job.sizes.H;
+        Real* dx = job.dx + at.d * job.sizes.N * I;
+        const Real* weights = job.packed + at.d * panels.elements();
+        for (Size q = mine_ih.begin; q < mine_ih.end; ++q) {
+            P::multiply(tile, dz, da_stride, weights + q * P::elements(K), block.rows, K);
+            const Size first = q * P::width, count = smaller(P::width, I - first);
+            at.for_rows(block, [&](Size i, Size r, Size n) {
+                std::memcpy(dx + at.place(i, r) * I + first, tile + n * P::width, bytes(count));
+            });
+        }
+    }
+
+    void finish() {
+        for (Size r = 0; r < job.sizes.B; ++r) {
+            std::memcpy(job.dh0 + at.state(r) + begin, dh + r * h_stride + begin,
+                        bytes(end - begin));
+            if (!Cell::has_c) continue;
+            std::memcpy(job.dc0 + at.state(r) + begin, dc + r * h_stride + begin,
+                        bytes(end - begin));
+        }
+    }
+
+    const Backward<Real>& job;
+    Direction at;
+    Group group;
+    PackedPanels<P> panels;
+    Share mine_ih{}, mine_hh{};  // panels of inputs, and of units
+    Size begin = 0, end = 0;     // units
+    Size panel_rows, h_stride, da_stride, n_stride, used;
+    Real *dh, *dc;     // [B, H] gradients of the state after the step that comes next
+    Real *dz, *da;     // [R, G, H] of the block
+    Real* da_columns;  // [G, units, R] of this member
+    Real* x_panels;    // [panels, 1+R, width]
+    Real* h_panels;    // [panels, 1+R, width]
+    Real* tile;        // [rows, width] of this member
+    Real* zeros;       // [H]
+};
+
+template <class Cell, class Real>
+Size backward_workspace(const Sizes& sizes, int threads) {
+    const Backward<Real> job{.sizes = sizes};
+    return BackwardRun<Cell, Real>(job, 0, {0, threads, nullptr}, {nullptr}).elements();
+}
+
+// One member's part of a backward run.
+template <class Cell, class Real>
+void backward(const Backward<Real>& job, const Member& member) {
+    for (Size d = 0; d < job.sizes.D; ++d) {
+        BackwardRun<Cell, Real>(job, d, member, {job.workspace}).run();
+    }
+}
+
+}  // namespace
+}  // namespace throughtime

@@ -1,0 +1,183 @@
+// A whole sequence forward: the loop over time, generic over the cell.
+//
+// Time runs in blocks of steps. A block's inputs are projected in one product, z = W_ih x + b_ih;
+// then each step adds W_hh h + b_hh and leaves the rest to the cell. The states live in two small
+// buffers, the one of the step before and the one of this step, in the order of the rows.
+//
+// The units of a direction are split between the members of its group, in whole panels. A step
+// needs all units of the state before, so the group meets at a barrier once per step; everything
+// else a member touches is its own.
+#pragma once
+
+#include "pack.h"
+#include "step.h"
+
+namespace throughtime {
+namespace {
+
+template <class Cell, class Real>
+class ForwardRun {
+    using P = ForwardPanel<Cell, Real>;
+    static constexpr Size panel_units = Cell::UV * lanes<Real>;
+    static constexpr Size block_rows = 128;  // enough to read each weight rarely
+
+  public:
+    // Lays out the buffers; with a workspace of null it only counts them.
+    ForwardRun(const Forward<Real>& job, Size d, const Member& member, Room<Real> room)
+        : job(job),
+          at{job.sizes, job.rows, d},
+          group(group_for(member, d, job.sizes.D)),
+          panels(forward_panels<Cell, Real>(job.sizes)) {
+        const Sizes& sizes = job.sizes;
+        const Size B = sizes.B, R = larger(B, block_rows), num = panels.panels_hh();
+        h_stride = row_stride<Real>(sizes.H);
+        x_stride = row_stride<Real>(sizes.I);
+        z_panel = R * P::width;
+        for (Real*& state : h) state = room.take(sizes.D * B * h_stride) + d * B * h_stride;
+        c = Cell::has_c ? room.take(sizes.D * B * h_stride) + d * B * h_stride : nullptr;
+        z = room.take(sizes.D * num * z_panel) + d * num * z_panel;
+        x = room.take(member.count * R * x_stride) + member.index * R * x_stride;
+        a = room.take(member.count * B * P::width) + member.index * B * P::width;
+        used = room.used;
+        if (group.count == 0) return;
+        mine = share_of(num, group.index, group.count);
+        begin = mine.begin * panel_units;
+        end = smaller(mine.end * panel_units, sizes.H);
+    }
+
+    Size elements() const { return used; }
+
+    void run() {
+        if (group.count == 0) return;
+        start();
+        for (Size i = 0; i < job.sizes.T;) {
+            const Block block = at.block_from(i, block_rows);
+            project(block);
+            for (Size row = 0; i < block.end; row += at.active(i++)) {
+                step(i, row);
+                group.meet();
+            }
+        }
+    }
+
+  private:
+    // The states before the first step; a row that has no step ends with them.
+    void start() {
+        for (Size r = 0; r < job.sizes.B; ++r) {
+            const Size from = at.state(r), to = r * h_stride;
+            const bool fresh = at.sizes.T > 0 && r < at.active(0) && at.is_fresh(0, r);
+            for (Size u = begin; u < end; ++u) {
+                job.h_n[from + u] = job.h0 ? job.h0[from + u] : Real(0);
+                const Real first = fresh ? fresh_state(job.h_fresh, u) : job.h_n[from + u];
+                h[0][to + u] = h[1][to + u] = first;
+                if (!Cell::has_c) continue;
+                job.c_n[from + u] = job.c0 ? job.c0[from + u] : Real(0);
+                c[to + u] = fresh ? fresh_state(job.c_fresh, u) : job.c_n[from + u];
+            }
+        }
+        group.meet();
+    }
+
+    Real fresh_state(const Real* state, Size u) const {
+        return state ? state[at.d * job.sizes.H + u] : Real(0);
+    }
+
+    // z of all rows of the block, for this member's panels
+    void project(const Block& block) {
+        const Size I = job.sizes.I;
+        at.for_rows(block, [&](Size i, Size r, Size n) {
+            std::memcpy(x + n * x_stride, job.x + at.place(i, r) * I, I * sizeof(Real));
+        });
+        const Real* weights = job.packed + at.d * panels.elements();
+        for (Size p = mine.begin; p < mine.end; ++p) {
+            P::multiply(z + p * z_panel, x, x_stride, weights + p * P::elements(I), block.rows, I);
+        }
+    }
+
+    // Step i, whose rows begin at `row` in the block.
+    void step(Size i, Size row) {
+        const Size H = job.sizes.H, active = at.active(i);
+        const Real* weights = job.packed + at.d * panels.elements() + panels.begin_hh();
+        const Real* before = h[i % 2];
+        for (Size p = mine.begin; p < mine.end; ++p) {
+            const Real* panel = weights + p * P::elements(H);
+            if (active == 1) {
+                P::multiply_single(a, before, panel, H);
+            } else {
+                P::multiply(a, before, h_stride, panel, active, H);
+            }
+            const Real* z_p = z + p * z_panel + row * P::width;
+            const Size first = p * panel_units;
+            for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
+                for (Size r = 0; r < active; ++r) {
+                    const Size offset = r * P::width + (u - first) * Cell::G;
+                    unit_step(units, i, r, u, a + offset, z_p + offset);
+                }
+            });
+        }
+        finish_rows(i);
+    }
+
+    // The cell's arithmetic for a vector of units, u and following, of row r.
+    template <class Units>
+    ALWAYS_INLINE void unit_step(Units units, Size i, Size r, Size u, const Real* a_u,
+                                 const Real* z_u) {
+        const Size H = job.sizes.H, kept = at.kept(i, r), state = r * h_stride + u;
+        Step<Real> step{a_u, z_u, h[i % 2] + state, nullptr, nullptr, H};
+        if (Cell::has_c) step.c = c + state;
+        if (job.gates) step.gates = job.gates + kept * Cell::S * H + u;
+        const Vec<Real> h_new = Cell::forward(units, step);
+        units.store(h[(i + 1) % 2] + state, h_new);
+        units.store(job.y + kept * H + u, h_new);
+        if (Cell::has_c && job.c) units.store(job.c + kept * H + u, units.load(step.c));
+    }
+
+    // Keeps the last states of rows that end with step i, and begins afresh those that are reset.
+    void finish_rows(Size i) {
+        const Size continuing = at.continuing(i);
+        Real* h_new = h[(i + 1) % 2];
+        for (Size r = continuing; r < at.active(i); ++r) {
+            for (Size u = begin; u < end; ++u) {
+                job.h_n[at.state(r) + u] = h_new[r * h_stride + u];
+                if (Cell::has_c) job.c_n[at.state(r) + u] = c[r * h_stride + u];
+            }
+        }
+        for (Size r = 0; job.rows.reset && r < continuing; ++r) {
+            if (!at.is_fresh(i + 1, r)) continue;
+            for (Size u = begin; u < end; ++u) {
+                h_new[r * h_stride + u] = fresh_state(job.h_fresh, u);
+                if (Cell::has_c) c[r * h_stride + u] = fresh_state(job.c_fresh, u);
+            }
+        }
+    }
+
+    const Forward<Real>& job;
+    Direction at;
+    Group group;
+    PackedPanels<P> panels;
+    Share mine{};             // panels
+    Size begin = 0, end = 0;  // units
+    Size h_stride, x_stride, z_panel, used;
+    Real* h[2];  // [B, H] either
+    Real* c;     // [B, H]
+    Real* z;     // [panels, R, width]
+    Real* x;     // [R, I] of this member
+    Real* a;     // [B, width] of this member
+};
+
+template <class Cell, class Real>
+Size forward_workspace(const Sizes& sizes, int threads) {
+    const Forward<Real> job{.sizes = sizes};
+    return ForwardRun<Cell, Real>(job, 0, {0, threads, nullptr}, {nullptr}).elements();
+}
+
+// One member's part of a forward run.
+template <class Cell, class Real>
+void forward(const Forward<Real>& job, const Member& member) {
+    for (Size d = 0; d < job.sizes.D; ++d) {
+        ForwardRun<Cell, Real>(job, d, member, {job.workspace}).run();
+    }
+}
+
+}  // namespace
+}  // namespace throughtime

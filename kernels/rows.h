@@ -1,0 +1,125 @@
+// Where one direction finds its rows: the order of the steps and the addresses.
+//
+// Direction 0 visits t = 0, ..., T-1, direction 1 the other way round; i counts the steps as they
+// are visited. A row that ended is not visited: forward it leaves early, in reverse it joins late.
+#pragma once
+
+#include "team.h"
+#include "vec.h"
+
+namespace throughtime {
+namespace {
+
+// Steps [begin, end) in the order of visiting, which have `rows` rows together.
+struct Block {
+    Size begin, end, rows;
+};
+
+struct Direction {
+    const Sizes& sizes;
+    const Rows& rows;
+    Size d;
+
+    Size time(Size i) const { return d == 0 ? i : sizes.T - 1 - i; }
+
+    Size active(Size i) const { return rows.active[time(i)]; }
+
+    // Rows that come from the step visited before; the rows behind them begin here.
+    Size carried(Size i) const { return i == 0 ? 0 : smaller(active(i), active(i - 1)); }
+
+    // Rows that go on to the step visited next; for the rows behind them step i is the last.
+    Size continuing(Size i) const { return i + 1 == sizes.T ? 0 : carried(i + 1); }
+
+    Size batch(Size r) const { return rows.batch ? rows.batch[r] : r; }
+
+    // Index of row r of step i in the axis N.
+    Size place(Size i, Size r) const { return rows.first[time(i)] + batch(r) * rows.stride; }
+
+    // The same in the axes [N, D] of what is kept over time.
+    Size kept(Size i, Size r) const { return place(i, r) * sizes.D + d; }
+
+    // Offset of row r in a state [D, B, H].
+    Size state(Size r) const { return (d * sizes.B + batch(r)) * sizes.H; }
+
+    // Whether row r begins afresh between the step visited before and step i. A reset at t stands
+    // between t-1 and t, whichever way one comes.
+    bool is_fresh(Size i, Size r) const {
+        if (!rows.reset) return false;
+        if (d == 0) return rows.reset[place(i, r)];
+        return r < carried(i) && rows.reset[place(i - 1, r)];
+    }
+
+    // As many steps from `begin` on as have at most `most` rows together; one in any case.
+    Block block_from(Size begin, Size most) const {
+        Block block{begin, begin + 1, active(begin)};
+        while (block.end < sizes.T && block.rows + active(block.end) <= most) {
+            block.rows += active(block.end++);
+        }
+        return block;
+    }
+
+    // The same for the steps that end with `end`.
+    Block block_to(Size end, Size most) const {
+        Block block{end - 1, end, active(end - 1)};
+        while (block.begin > 0 && block.rows + active(block.begin - 1) <= most) {
+            block.rows += active(--block.begin);
+        }
+        return block;
+    }
+
+    // Calls body(i, r, n) for every row of the block, n = 0, 1, ...
+    template <class Body>
+    void for_rows(const Block& block, Body body) const {
+        Size n = 0;
+        for (Size i = block.begin; i < block.end; ++i) {
+            for (Size r = 0; r < active(i); ++r) body(i, r, n++);
+        }
+    }
+};
+
+// The members of a team that share one direction, and the place of this member among them.
+struct Group {
+    int index, count;
+    Barrier* barrier;
+
+    void meet() const { barrier->wait(count); }
+};
+
+// With several threads every direction has its own, which never wait for the other direction.
+inline Group group_for(const Member& member, Size d, Size D) {
+    if (D == 1 || member.count == 1) return {member.index, member.count, &member.barriers[d]};
+    if (member.index % D != d) return {0, 0, nullptr};
+    return {int(member.index / D), int((member.count - d + D - 1) / D), &member.barriers[d]};
+}
+
+// A piece of work that members share: panels [begin, end).
+struct Share {
+    Size begin, end;
+};
+
+constexpr Size num_panels(Size columns, Size width) {
+    return (columns + width - 1) / width;
+}
+
+// The share of member `index` of `count`, as even as whole panels allow.
+constexpr Share share_of(Size panels, int index, int count) {
+    return {panels * index / count, panels * (index + 1) / count};
+}
+
+// Hands out pieces of the workspace, each from a multiple of 64 bytes on. Without a workspace it
+// only counts.
+template <class Real>
+struct Room {
+    Real* base;
+    Size used = 0;
+
+    Real* take(Size elements) {
+        constexpr Size line = 64 / sizeof(Real);
+        Real* piece = base ? base + used : nullptr;
+        used += (elements + line - 1) / line * line;
+        return piece;
+    }
+};
+
+}  // namespace
+}  // namespace throughtime
