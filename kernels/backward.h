@@ -28,7 +28,8 @@ class BackwardRun {
         : job(job),
           at{job.sizes, job.rows, d},
           group(group_for(member, d, job.sizes.D)),
-          panels(backward_panels<Cell, Real>(job.sizes)) {
+          packed(packed_backward<Cell, Real>(job.sizes)),
+          weights(job.packed + d * packed.elements()) {
         const Sizes& sizes = job.sizes;
         const Size D = sizes.D, B = sizes.B, R = larger(B, block_rows), H = sizes.H;
         const Size tile_rows = larger(R, chunk_rows);
@@ -42,14 +43,14 @@ class BackwardRun {
         dz = shared(R * da_stride);
         da = Cell::splits ? shared(R * da_stride) : dz;
         da_columns = shared(Cell::G * H * n_stride);
-        x_panels = shared(panels.panels_ih() * P::elements(R));
-        h_panels = shared(panels.panels_hh() * P::elements(R));
+        x_panels = shared(packed.panels_ih * P::elements(R));
+        h_panels = shared(packed.panels_hh * P::elements(R));
         tile = room.take(member.count * tile_rows * P::width) + member.index * tile_rows * P::width;
-        zeros = room.take(H);
+        zeros = room.take(larger(H, P::width));
         used = room.used;
         if (group.count == 0) return;
-        mine_ih = share_of(panels.panels_ih(), group.index, group.count);
-        mine_hh = share_of(panels.panels_hh(), group.index, group.count);
+        mine_ih = share_of(packed.panels_ih, group.index, group.count);
+        mine_hh = share_of(packed.panels_hh, group.index, group.count);
         begin = mine_hh.begin * P::width;
         end = smaller(mine_hh.end * P::width, H);
         da_columns += begin * Cell::G * n_stride;
@@ -81,7 +82,7 @@ class BackwardRun {
   private:
     void start() {
         // every member writes the same zeros
-        std::memset(zeros, 0, job.sizes.H * sizeof(Real));
+        std::memset(zeros, 0, bytes(larger(job.sizes.H, P::width)));
         const WeightGradients<Real>& gradients = job.weights[at.d];
         const Size H = job.sizes.H, I = job.sizes.I;
         for (Size g = 0; g < Cell::G; ++g) {
@@ -122,8 +123,6 @@ class BackwardRun {
     // Inputs and states of the block as panels: the right-hand sides of the weights' gradients.
     void pack_inputs(const Block& block) {
         const Size I = job.sizes.I, H = job.sizes.H;
-        pack_no_bias(x_panels, panel_rows, mine_ih);
-        pack_no_bias(h_panels, panel_rows, mine_hh);
         at.for_rows(block, [&](Size i, Size r, Size n) {
             pack_row(x_panels, job.x + at.place(i, r) * I, n, panel_rows, I, mine_ih);
             pack_row(h_panels, before(job.y, job.h0, job.h_fresh, i, r), n, panel_rows, H, mine_hh);
@@ -162,19 +161,15 @@ class BackwardRun {
     // dh += da W_hh for this member's units: the gradient of the state before step i.
     void state_gradients(Size i, Size row) {
         const Size active = at.active(i), K = Cell::G * job.sizes.H;
-        const Real* weights = job.packed + at.d * panels.elements() + panels.begin_hh();
         const Real* da_i = da + row * da_stride;
         for (Size p = mine_hh.begin; p < mine_hh.end; ++p) {
-            const Real* panel = weights + p * P::elements(K);
+            const Real* panel = weights + packed.at_hh() + p * P::elements(K);
+            // rows of dh are longer than H by more than the last panel's columns
+            Real* to = dh + p * P::width;
             if (active == 1) {
-                P::multiply_single(tile, da_i, panel, K);
+                P::multiply_single(to, to, da_i, panel, K);
             } else {
-                P::multiply(tile, da_i, da_stride, panel, active, K);
-            }
-            const Size first = p * P::width;
-            for (Size r = 0; r < active; ++r) {
-                add_row(dh + r * h_stride + first, tile + r * P::width,
-                        smaller(P::width, end - first));
+                P::multiply({to, h_stride}, {to, h_stride}, {da_i, da_stride}, panel, active, K);
             }
         }
         cut_at_resets(i);
@@ -207,10 +202,10 @@ class BackwardRun {
         const Size I = job.sizes.I, H = job.sizes.H;
         take_columns(dz, block);
         add_biases(gradients.bias_ih, block);
-        add_product(gradients.weight_ih, x_panels, panels.panels_ih(), I, block);
+        add_product(gradients.weight_ih, x_panels, I, block);
         if (Cell::splits) take_columns(da, block);
         add_biases(gradients.bias_hh, block);
-        add_product(gradients.weight_hh, h_panels, panels.panels_hh(), H, block);
+        add_product(gradients.weight_hh, h_panels, H, block);
     }
 
     // da_columns [G, units, rows] = the transpose of this member's units of da [rows, G, H]
@@ -231,21 +226,28 @@ class BackwardRun {
     }
 
     // gradient [G, H, columns] += da_columns times the panels, for this member's units
-    void add_product(Real* gradient, const Real* right, Size num, Size columns,
-                     const Block& block) {
-        const Size units = end - begin;
-        for (Size m0 = 0; m0 < Cell::G * units; m0 += chunk_rows) {
-            const Size rows = smaller(chunk_rows, Cell::G * units - m0);
-            for (Size q = 0; q < num; ++q) {
-                P::multiply(tile, da_columns + m0 * n_stride, n_stride,
-                            right + q * P::elements(panel_rows), rows, block.rows);
-                for (Size m = m0; m < m0 + rows; ++m) {
-                    const Size g = m / units, u = begin + m % units;
-                    add_row(gradient + (g * job.sizes.H + u) * columns + q * P::width,
-                            tile + (m - m0) * P::width, smaller(P::width, columns - q * P::width));
+    void add_product(Real* gradient, const Real* right, Size columns, const Block& block) {
+        const Size units = end - begin, num = num_panels(columns, P::width);
+        for (Size g = 0; g < Cell::G; ++g) {
+            for (Size m = 0; m < units; m += chunk_rows) {
+                const Size rows = smaller(chunk_rows, units - m);
+                Real* to = gradient + (g * job.sizes.H + begin + m) * columns;
+                const Real* left = da_columns + (g * units + m) * n_stride;
+                for (Size q = 0; q < num; ++q) {
+                    add_panel({to + q * P::width, columns}, {left, n_stride},
+                              right + q * P::elements(panel_rows), rows, block.rows,
+                              columns - q * P::width);
                 }
             }
         }
+    }
+
+    // to [rows, columns] += left [rows, K] times a panel, of which the last columns may be missing
+    void add_panel(Matrix<Real> to, Matrix<const Real> left, const Real* panel, Size rows, Size K,
+                   Size columns) {
+        if (columns >= P::width) return P::multiply(to, to, left, panel, rows, K);
+        P::multiply({tile, P::width}, {zeros, 0}, left, panel, rows, K);
+        for (Size m = 0; m < rows; ++m) add_row(to.row(m), tile + m * P::width, columns);
     }
 
     // dx = dz W_ih for this member's panels of inputs
@@ -253,9 +255,9 @@ class BackwardRun {
         if (!job.dx) return;
         const Size I = job.sizes.I, K = Cell::G * job.sizes.H;
         Real* dx = job.dx + at.d * job.sizes.N * I;
-        const Real* weights = job.packed + at.d * panels.elements();
         for (Size q = mine_ih.begin; q < mine_ih.end; ++q) {
-            P::multiply(tile, dz, da_stride, weights + q * P::elements(K), block.rows, K);
+            P::multiply({tile, P::width}, {zeros, 0}, {dz, da_stride}, weights + q * P::elements(K),
+                        block.rows, K);
             const Size first = q * P::width, count = smaller(P::width, I - first);
             at.for_rows(block, [&](Size i, Size r, Size n) {
                 std::memcpy(dx + at.place(i, r) * I + first, tile + n * P::width, bytes(count));
@@ -276,15 +278,16 @@ class BackwardRun {
     const Backward<Real>& job;
     Direction at;
     Group group;
-    PackedPanels<P> panels;
+    Packed<P> packed;
+    const Real* weights;         // packed, of this direction
     Share mine_ih{}, mine_hh{};  // panels of inputs, and of units
     Size begin = 0, end = 0;     // units
     Size panel_rows, h_stride, da_stride, n_stride, used;
     Real *dh, *dc;     // [B, H] gradients of the state after the step that comes next
     Real *dz, *da;     // [R, G, H] of the block
     Real* da_columns;  // [G, units, R] of this member
-    Real* x_panels;    // [panels, 1+R, width]
-    Real* h_panels;    // [panels, 1+R, width]
+    Real* x_panels;    // [panels, R, width]
+    Real* h_panels;    // [panels, R, width]
     Real* tile;        // [rows, width] of this member
     Real* zeros;       // [H]
 };

@@ -27,9 +27,10 @@ class ForwardRun {
         : job(job),
           at{job.sizes, job.rows, d},
           group(group_for(member, d, job.sizes.D)),
-          panels(forward_panels<Cell, Real>(job.sizes)) {
+          packed(packed_forward<Cell, Real>(job.sizes)),
+          weights(job.packed + d * packed.elements()) {
         const Sizes& sizes = job.sizes;
-        const Size B = sizes.B, R = larger(B, block_rows), num = panels.panels_hh();
+        const Size B = sizes.B, R = larger(B, block_rows), num = packed.panels_hh;
         h_stride = row_stride<Real>(sizes.H);
         x_stride = row_stride<Real>(sizes.I);
         z_panel = R * P::width;
@@ -88,23 +89,24 @@ class ForwardRun {
         at.for_rows(block, [&](Size i, Size r, Size n) {
             std::memcpy(x + n * x_stride, job.x + at.place(i, r) * I, I * sizeof(Real));
         });
-        const Real* weights = job.packed + at.d * panels.elements();
+        const Real* biases = weights + packed.at_biases();
         for (Size p = mine.begin; p < mine.end; ++p) {
-            P::multiply(z + p * z_panel, x, x_stride, weights + p * P::elements(I), block.rows, I);
+            P::multiply({z + p * z_panel, P::width}, {biases + p * P::width, 0}, {x, x_stride},
+                        weights + p * P::elements(I), block.rows, I);
         }
     }
 
     // Step i, whose rows begin at `row` in the block.
     void step(Size i, Size row) {
         const Size H = job.sizes.H, active = at.active(i);
-        const Real* weights = job.packed + at.d * panels.elements() + panels.begin_hh();
-        const Real* before = h[i % 2];
+        const Real* biases = weights + packed.at_biases() + packed.biases / 2;
         for (Size p = mine.begin; p < mine.end; ++p) {
-            const Real* panel = weights + p * P::elements(H);
+            const Real* panel = weights + packed.at_hh() + p * P::elements(H);
+            const Real* bias = biases + p * P::width;
             if (active == 1) {
-                P::multiply_single(a, before, panel, H);
+                P::multiply_single(a, bias, h[i % 2], panel, H);
             } else {
-                P::multiply(a, before, h_stride, panel, active, H);
+                P::multiply({a, P::width}, {bias, 0}, {h[i % 2], h_stride}, panel, active, H);
             }
             const Real* z_p = z + p * z_panel + row * P::width;
             const Size first = p * panel_units;
@@ -154,7 +156,8 @@ class ForwardRun {
     const Forward<Real>& job;
     Direction at;
     Group group;
-    PackedPanels<P> panels;
+    Packed<P> packed;
+    const Real* weights;      // packed, of this direction
     Share mine{};             // panels
     Size begin = 0, end = 0;  // units
     Size h_stride, x_stride, z_panel, used;

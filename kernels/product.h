@@ -1,15 +1,26 @@
-// The recurrent product: rows of states times weights that were packed for it. It knows no cell.
+// The product behind everything: rows of numbers times weights packed for it. It knows no cell.
 //
 //   K depth of the product   NV vectors side by side in a panel   MR rows of a tile
 //
-// A panel holds `width` = NV vectors of columns of the product, [1 + K, width]: first the bias,
-// then one row per k, so that the inner loop reads the weights from front to back.
+// A panel holds `width` = NV vectors of columns of the product, [K, width], so that the inner loop
+// reads the weights from front to back.
 #pragma once
 
 #include "vec.h"
 
 namespace throughtime {
 namespace {
+
+// Rows that stand `stride` numbers apart; 0 gives the same row every time.
+template <class Real>
+struct Matrix {
+    Real* data;
+    Size stride;
+
+    Real* row(Size r) const { return data + r * stride; }
+    Matrix from_row(Size r) const { return {row(r), stride}; }
+    operator Matrix<const Real>() const { return {data, stride}; }
+};
 
 template <class Real, int NV>
 struct Panel {
@@ -20,35 +31,35 @@ struct Panel {
     // room for operands.
     static constexpr int tile_rows = vector_registers * 3 / 4 / NV;
 
-    // Depth of the part of a panel that stays in three quarters of a 32 KB cache for all rows.
-    static constexpr Size block = 24 * 1024 / (NV * vector_bytes);
+    // Depth of the part of a panel that stays in a 32 KB cache, beside a tile's rows.
+    static constexpr Size block = 26 * 1024 / (NV * vector_bytes + tile_rows * sizeof(Real));
 
-    static constexpr Size elements(Size K) { return (1 + K) * width; }
+    static constexpr Size elements(Size K) { return K * width; }
 
-    // out [rows, width] = bias + a [rows, K] W, for one panel W.
+    // out [rows, width] = start [rows, width] + a [rows, K] W, for one panel W; start may be out.
     // Every sum runs over k in order, so that a row's bits do not depend on the rows beside it.
-    static void multiply(Real* out, const Real* a, Size a_stride, const Real* panel, Size rows,
-                         Size K) {
+    static void multiply(Matrix<Real> out, Matrix<const Real> start, Matrix<const Real> a,
+                         const Real* panel, Size rows, Size K) {
         const Size tiles = (rows + tile_rows - 1) / tile_rows;
         const Size blocks = larger(1, (K + block - 1) / block);
         for (Size b = 0; b < blocks; ++b) {
             const Size k = b * K / blocks, depth = (b + 1) * K / blocks - k;
-            const Real* w_k = panel + (1 + k) * width;
+            const Real* w_k = panel + k * width;
             for (Size i = 0; i < tiles; ++i) {
                 const Size r = i * rows / tiles, count = (i + 1) * rows / tiles - r;
-                const Real* start = k == 0 ? panel : out + r * width;
-                const Size start_stride = k == 0 ? 0 : width;
-                any_tile<tile_rows>(count, out + r * width, start, start_stride,
-                                    a + r * a_stride + k, a_stride, w_k, depth);
+                any_tile<tile_rows>(count, out.from_row(r), start.from_row(r),
+                                    Matrix<const Real>{a.row(r) + k, a.stride}, w_k, depth);
             }
+            start = out;
         }
     }
 
-    // The same for a batch of one row: the sum over k is split into `tile_rows` interleaved
-    // sums, which hide the latency as the rows of a tile do.
-    static void multiply_single(Real* out, const Real* a, const Real* panel, Size K) {
+    // The same for one row: the sum over k is split into `tile_rows` interleaved sums, which hide
+    // the latency as the rows of a tile do.
+    static void multiply_single(Real* out, const Real* start, const Real* a, const Real* panel,
+                                Size K) {
         V sum[tile_rows][NV] = {};
-        const Real* w_k = panel + width;
+        const Real* w_k = panel;
         Size k = 0;
         for (; k + tile_rows <= K; k += tile_rows, w_k += tile_rows * width) {
             repeat<tile_rows>([&](auto m) __attribute__((always_inline)) {
@@ -57,7 +68,7 @@ struct Panel {
         }
         for (; k < K; ++k, w_k += width) add_row(sum[0], a[k], w_k);
         repeat<NV>([&](auto v) __attribute__((always_inline)) {
-            V total = load(panel + v * lanes<Real>);
+            V total = load(start + v * lanes<Real>);
             repeat<tile_rows>([&](auto m) __attribute__((always_inline)) { total += sum[m][v]; });
             store(out + v * lanes<Real>, total);
         });
@@ -113,20 +124,17 @@ struct Panel {
     }
 
     // out [MR, width] = start [MR, width] + a [MR, depth] w [depth, width]
+    // The start is added last: until then it has time to arrive from wherever it is.
     // Not inlined, so that its accumulators have all registers to themselves.
     template <int MR>
-    static __attribute__((noinline)) void tile(Real* out, const Real* start, Size start_stride,
-                                               const Real* a, Size a_stride, const Real* w,
-                                               Size depth) {
-        V sum[MR][NV];
+    static __attribute__((noinline)) void tile(Matrix<Real> out, Matrix<const Real> start,
+                                               Matrix<const Real> a, const Real* w, Size depth) {
+        for (int m = 0; m < MR; ++m) __builtin_prefetch(start.row(m));
+        V sum[MR][NV] = {};
+        for (Size k = 0; k < depth; ++k, w += width) add_outer<MR>(sum, a.data + k, a.stride, w);
         repeat<MR * NV>([&](auto i) __attribute__((always_inline)) {
-            constexpr int m = i / NV, v = i % NV;
-            sum[m][v] = load(start + m * start_stride + v * lanes<Real>);
-        });
-        for (Size k = 0; k < depth; ++k, w += width) add_outer<MR>(sum, a + k, a_stride, w);
-        repeat<MR * NV>([&](auto i) __attribute__((always_inline)) {
-            constexpr int m = i / NV, v = i % NV;
-            store(out + m * width + v * lanes<Real>, sum[m][v]);
+            constexpr int m = i / NV, v = i % NV, column = v * lanes<Real>;
+            store(out.row(m) + column, load(start.row(m) + column) + sum[m][v]);
         });
     }
 };
