@@ -294,7 +294,8 @@ class BackwardRun {
 
 template <class Cell, class Real>
 Size backward_workspace(const Sizes& sizes, int threads) {
-    const Backward<Real> job{.sizes = sizes};
+    Backward<Real> job{};
+    job.sizes = sizes;
     return BackwardRun<Cell, Real>(job, 0, {0, threads, nullptr}, {nullptr}).elements();
 }
 

@@ -101,6 +101,10 @@ class Layer {
                               .sizes = sizes(tables, sequence),
                               .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
                               .workspace = nullptr};
+            const std::size_t kept = job.sizes.N * D_ * H_ * sizeof(Real);
+            advise_huge_pages(job.y, kept);
+            advise_huge_pages(job.c, kept);
+            advise_huge_pages(job.gates, 4 * kept);  // S <= 4
             run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), forward_, threads);
         });
     }

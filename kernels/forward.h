@@ -170,7 +170,8 @@ class ForwardRun {
 
 template <class Cell, class Real>
 Size forward_workspace(const Sizes& sizes, int threads) {
-    const Forward<Real> job{.sizes = sizes};
+    Forward<Real> job{};
+    job.sizes = sizes;
     return ForwardRun<Cell, Real>(job, 0, {0, threads, nullptr}, {nullptr}).elements();
 }
 

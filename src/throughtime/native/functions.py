@@ -99,10 +99,11 @@ class LayerForward(Function):
         if any(map(is_legacy_batchedtensor, filled)):  # of grad(..., is_grads_batched=True)
             inputs = kept[: len(kept) - layer.kernel.num_saved_tensors - 1]
             return None, *loop_backward_of(layer)(*filled, *inputs)
-        gradients = LayerBackward.apply(  # type: ignore[no-untyped-call]  # torch's own
-            layer, *filled, *kept
+        wants_dx = ctx.needs_input_grad[1]
+        dx, *gradients = LayerBackward.apply(  # type: ignore[no-untyped-call]  # torch's own
+            layer, wants_dx, *filled, *kept
         )
-        return None, *gradients
+        return None, (dx if wants_dx else None), *gradients
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], layer: Layer, *tensors: Tensor) -> Any:
@@ -116,19 +117,20 @@ class LayerForward(Function):
 class LayerBackward(Function):
     """Gradients of x, states and weights from those of y and the final states.
 
-    `LayerBackward.apply(layer, dy, *dstates, *inputs, y, *saved)`.
+    `LayerBackward.apply(layer, wants_dx, dy, *dstates, *inputs, y, *saved)`; where the gradient of
+    x is not wanted, an empty tensor stands for it.
     """
 
     @staticmethod
-    def forward(layer: Layer, *tensors: Tensor) -> Tensors:
+    def forward(layer: Layer, wants_dx: bool, *tensors: Tensor) -> Tensors:
         """Runs the kernel back through time."""
         grads, inputs, (y, *saved) = _parts_of_backward(layer, tensors)
-        return run_backward(layer, grads, inputs, y, tuple(saved))
+        return run_backward(layer, grads, inputs, y, tuple(saved), wants_dx)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         """Keeps the gradients that came and the layer's inputs: what the result depends on."""
-        ctx.layer, *tensors = inputs
+        ctx.layer, ctx.wants_dx, *tensors = inputs
         grads, layer_inputs, others = _parts_of_backward(ctx.layer, tensors)
         ctx.num_others = len(others)
         ctx.save_for_backward(*grads, *layer_inputs)
@@ -136,17 +138,21 @@ class LayerBackward(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Differentiates the loop's own backward pass."""
-        pull_back = torch.func.vjp(loop_backward_of(ctx.layer), *ctx.saved_tensors)[1]
+        looped, pull_back = torch.func.vjp(loop_backward_of(ctx.layer), *ctx.saved_tensors)
+        if not ctx.wants_dx:
+            grads = (torch.zeros_like(looped[0]), *grads[1:])
         # y and what was saved stand for the inputs they were computed from
-        return None, *pull_back(grads), *[None] * ctx.num_others
+        return None, None, *pull_back(grads), *[None] * ctx.num_others
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], layer: Layer, *tensors: Tensor) -> Any:
-        """The loop's backward pass under `torch.vmap`."""
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], layer: Layer, wants_dx: bool, *tensors: Tensor
+    ) -> Any:
+        """The loop's backward pass under `torch.vmap`, which gives every gradient."""
         grads, inputs, _ = _parts_of_backward(layer, tensors)
         used = len(grads) + len(inputs)
         looped = torch.vmap(
-            loop_backward_of(layer), in_dims[1 : used + 1], randomness=info.randomness
+            loop_backward_of(layer), in_dims[2 : used + 2], randomness=info.randomness
         )(*tensors[:used])
         return looped, (0,) * len(looped)
 
