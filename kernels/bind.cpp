@@ -187,10 +187,10 @@ NB_MODULE(_kernels, m) {
              "threads"_a);
     m.def(
         "choose_threads",
-        [](const std::string& cell, Size B, Size D, Size H, int most) {
-            return choose_threads(cell_named(cell), B, D, H, most);
+        [](const std::string& cell, Size T, Size B, Size D, Size H, int most) {
+            return choose_threads(cell_named(cell), T, B, D, H, most);
         },
-        "cell"_a, "B"_a, "D"_a, "H"_a, "most"_a);
+        "cell"_a, "T"_a, "B"_a, "D"_a, "H"_a, "most"_a);
     m.def("variants", &known_variants);
     m.def("variant", &chosen_variant);
     m.def("use_variant", &use_variant, "name"_a);

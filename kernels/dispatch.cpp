@@ -138,17 +138,14 @@ void run_pass(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& 
     run(job, pass.run, threads);
 }
 
-int choose_threads(CellKind cell, Size B, Size D, Size H, int most) {
-    // A thread does some 50 multiply-adds a nanosecond at best, half of that when B is small.
-    const double multiply_adds = double(B) * num_gates[int(cell)] * double(H) * double(H);
-    const double step_us = multiply_adds / 25e3;
-    // A barrier takes a tenth of a microsecond, but a second thread of ours competes with torch's
-    // threads, which spin for milliseconds after the projection: short steps are better off alone.
-    const double enough_us = 10;
-    const double threads_per_direction = std::max(1.0, step_us / enough_us);
-    const int limit = std::max(1, int(most / D));
-    if (D > 1 && (most < D || step_us < enough_us)) return 1;
-    return int(D) * int(std::min(double(limit), threads_per_direction));
+int choose_threads(CellKind cell, Size T, Size B, Size D, Size H, int most) {
+    // A thread does some 25 multiply-adds a nanosecond when B is small, twice that at best.
+    const double step_us = double(B) * num_gates[int(cell)] * double(H) * double(H) / 25e3;
+    // What one more thread must be given: its barrier at every step, its start at every call.
+    const double enough_per_step_us = 0.3, enough_per_call_us = 5;
+    if (most < D || T * D * step_us < enough_per_call_us * D) return 1;
+    const double per_direction = std::max(1.0, step_us / enough_per_step_us);
+    return int(D) * int(std::min(per_direction, double(most / D)));
 }
 
 template const Functions<float>& chosen_functions<float>();

@@ -23,7 +23,7 @@ template <class Real, class Job>
 void run_pass(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& copy, int threads);
 
 // Threads worth their barriers, at most `most`: by the work of one step.
-int choose_threads(CellKind cell, Size B, Size D, Size H, int most);
+int choose_threads(CellKind cell, Size T, Size B, Size D, Size H, int most);
 
 // The kernels of the chosen variant for one type of number.
 template <class Real>

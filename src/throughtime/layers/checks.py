@@ -87,7 +87,7 @@ def to_lstm_state(hx: Any) -> LSTMState:
 
 def match_autocast(x: Tensor, state: State | None, weight: Tensor) -> tuple[Tensor, State | None]:
     """Under autocast, what comes in the precision of the layers before is made that of ours."""
-    if not torch.is_autocast_enabled(x.device.type):
+    if not torch.is_autocast_enabled("cpu" if x.is_cpu else x.device.type):
         return x, state
     if state is not None:
         state = type(state)(*(field.to(weight.dtype) for field in state))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from throughtime import cells
 from throughtime.layers.recurrent import Recurrent
 
@@ -32,5 +34,5 @@ class GRU(Recurrent):
 
     num_gates = 3
 
-    def _cell(self, layer: int, direction: int) -> cells.GRU:
-        return cells.GRU(**self._weights(layer, direction))
+    def _cell(self, weights: dict[str, Tensor]) -> cells.GRU:
+        return cells.GRU(**weights)

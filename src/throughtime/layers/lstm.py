@@ -45,8 +45,8 @@ class LSTM(Recurrent):
     def _state_sizes(self) -> tuple[int, ...]:
         return self._output_size, self.hidden_size
 
-    def _cell(self, layer: int, direction: int) -> cells.LSTM:
-        return cells.LSTM(**self._weights(layer, direction))
+    def _cell(self, weights: dict[str, Tensor]) -> cells.LSTM:
+        return cells.LSTM(**weights)
 
     def _to_state(self, hx: Any) -> State:
         return to_lstm_state(hx)

@@ -80,11 +80,16 @@ class Recurrent(nn.Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = proj_size
+        # kind and attribute of every weight, for each layer and direction
+        self._weight_names: list[list[tuple[str, str]]] = []
         for layer in range(num_layers):
             for direction in range(self._num_directions):
-                for name, shape in self._shapes(layer).items():
+                self._weight_names.append([])
+                for kind, shape in self._shapes(layer).items():
+                    name = self._name(kind, layer, direction)
                     weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-                    setattr(self, self._name(name, layer, direction), weight)
+                    setattr(self, name, weight)
+                    self._weight_names[-1].append((kind, name))
         self.reset_parameters()
 
     @property
@@ -129,23 +134,19 @@ class Recurrent(nn.Module):
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
         """The weights of each layer and direction."""
-        return [
-            [getattr(self, self._name(name, layer, direction)) for name in self._shapes(layer)]
-            for layer in range(self.num_layers)
-            for direction in range(self._num_directions)
-        ]
+        return [[getattr(self, name) for _, name in names] for names in self._weight_names]
 
     def cells(self) -> list[list[AnyCell]]:
         """The cells of each layer's directions, over the parameters as they are now."""
-        directions = range(self._num_directions)
-        return [[self._cell(layer, d) for d in directions] for layer in range(self.num_layers)]
+        found = [
+            self._cell({kind: getattr(self, name) for kind, name in names})
+            for names in self._weight_names
+        ]
+        D = self._num_directions
+        return [found[first : first + D] for first in range(0, len(found), D)]
 
-    def _cell(self, layer: int, direction: int) -> AnyCell:
+    def _cell(self, weights: dict[str, Tensor]) -> AnyCell:
         raise NotImplementedError
-
-    def _weights(self, layer: int, direction: int) -> dict[str, Tensor]:
-        names = self._shapes(layer)
-        return {name: getattr(self, self._name(name, layer, direction)) for name in names}
 
     def _to_state(self, hx: Any) -> State:
         """The user's initial state as a tuple with names."""
@@ -198,27 +199,29 @@ class Recurrent(nn.Module):
     def _run(
         self, x: Tensor, state: State | None, batch_sizes: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Runs [T, B, I] or packed [N, I], with states [L*D, B, ·]."""
+        """Runs [T, B, I] or packed [N, I], with states [L*D, B, ·] or None for zeros."""
         x, state = match_autocast(x, state, self.weight_ih_l0)
         self._check_input(x, batch_sizes)
-        batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
-        rows = self.num_layers * self._num_directions
-        if state is None:
-            state = self._state_type(*(x.new_zeros(rows, batch, H) for H in self._state_sizes))
-        else:
-            self._check_state(state, {"L*D": rows, "B": batch}, x)
+        if state is not None:
+            batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
+            self._check_state(state, {"L*D": len(self._weight_names), "B": batch}, x)
         dropout = self.dropout if self.training else 0.0
         with full_precision():
             return run_stack(self.cells(), x, state, batch_sizes, dropout)
 
     def _check_input(self, x: Tensor, batch_sizes: Tensor | None) -> None:
+        like = self.weight_ih_l0
+        dims = 3 if batch_sizes is None else 2
+        fits = x.dim() == dims and x.shape[-1] == self.input_size and x.shape[0] > 0
+        if fits and x.dtype == like.dtype and x.device == like.device:
+            return
         axes = "N I" if batch_sizes is not None else "B T I" if self.batch_first else "T B I"
         remedy = f"the layer was made for {self.input_size} features a step"
         shape = x.transpose(0, 1).shape if axes == "B T I" and x.dim() == 3 else x.shape
         check_shape("input", shape, axes, {"I": self.input_size}, remedy)
         if x.shape[0] == 0:
             raise ShapeError("input must have at least one step, got T = 0; leave it out.")
-        check_like("input", x, self.weight_ih_l0)
+        check_like("input", x, like)
 
     def _check_state(self, state: State, sizes: dict[str, int], x: Tensor) -> None:
         for name, field, width in zip(state._fields, state, self._state_sizes, strict=True):

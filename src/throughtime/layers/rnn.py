@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from throughtime import cells
 from throughtime.errors import OptionError
@@ -60,6 +61,5 @@ class RNN(Recurrent):
         super().__init__(*sizes, bias, batch_first, dropout, bidirectional, 0, device, dtype)
         self.nonlinearity = nonlinearity
 
-    def _cell(self, layer: int, direction: int) -> cells.Elman:
-        weights = self._weights(layer, direction)
+    def _cell(self, weights: dict[str, Tensor]) -> cells.Elman:
         return cells.Elman(**weights, nonlinearity=self.nonlinearity)

@@ -16,7 +16,7 @@ from throughtime.layers.unroll import unroll_directions
 def run_stack(
     layers: Sequence[Sequence[AnyCell]],
     x: Tensor,
-    state: State,
+    state: State | None,
     batch_sizes: Tensor | None = None,
     dropout: float = 0.0,
 ) -> tuple[Tensor, State]:
@@ -25,7 +25,7 @@ def run_stack(
     Args:
         layers: for each layer the cells of its D directions.
         x: inputs, [T, B, I] or packed [N, I] (see `unroll`).
-        state: initial states of all layers and directions, fields [L*D, B, H].
+        state: initial states of all layers and directions, fields [L*D, B, H]; None for zeros.
         batch_sizes: rows of each step of a packed input, int64 [T] on the CPU.
         dropout: share of values dropped between layers, in [0, 1].
 
@@ -37,22 +37,32 @@ def run_stack(
     for index, cells in enumerate(layers):
         if index and dropout:
             x = drop(x, dropout)
-        first = index * len(cells)
-        start = type(state)(*(field[first : first + len(cells)] for field in state))
-        x, final = run_layer(cells, x, start, batch_sizes)
+        x, final = run_layer(cells, x, _part(state, index, layers), batch_sizes)
         finals.append(final)
     if len(finals) == 1:
         return x, finals[0]
-    return x, type(state)(*map(torch.cat, zip(*finals, strict=True)))
+    return x, type(finals[0])(*map(torch.cat, zip(*finals, strict=True)))
+
+
+def _part(state: State | None, index: int, layers: Sequence[Sequence[AnyCell]]) -> State | None:
+    """The rows of one layer."""
+    if state is None or len(layers) == 1:
+        return state
+    D = len(layers[0])
+    return type(state)(*(field[index * D : (index + 1) * D] for field in state))
 
 
 def run_layer(
-    cells: Sequence[AnyCell], x: Tensor, state: State, batch_sizes: Tensor | None = None
+    cells: Sequence[AnyCell], x: Tensor, state: State | None, batch_sizes: Tensor | None = None
 ) -> tuple[Tensor, State]:
     """Runs one layer, in the compiled kernel unless `native.refusal` names a reason against it.
 
-    The numbers are those of `unroll_directions` either way.
+    The numbers are those of `unroll_directions` either way; state None stands for zeros.
     """
     if native.refusal(cells, x) is None:
         return native.run_layer(unroll_directions, cells, x, state, batch_sizes)
+    if state is None:
+        batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
+        starts = [cell.initial_state(batch) for cell in cells]
+        state = type(starts[0])(*map(torch.stack, zip(*starts, strict=True)))
     return unroll_directions(cells, x, state, batch_sizes)

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,22 +20,30 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from throughtime.native import kernels
-from throughtime.native.kernels import Kernel
+from throughtime.native.kernels import Call
 
 Tensors = tuple[Tensor, ...]
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """What a call is about beside its tensors."""
 
-    kernel: Kernel
-    batch_sizes: Tensor | None  # rows of each step of a packed input, [T]
+    call: Call
     loop: Callable[..., Tensors]  # (x, *states, *weights) -> (y, *final states), plain torch
+
+    @property
+    def num_results(self) -> int:
+        """Y and the final states."""
+        return 1 + self.call.kernel.num_states
+
+    @property
+    def num_saved(self) -> int:
+        """Tensors kept for the backward pass beside y."""
+        return self.call.kernel.num_saved_tensors
 
     def parts(self, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensors, Tensors]:
         """x, states and weights out of the one row of tensors."""
-        count = 1 + self.kernel.num_states
+        count = self.num_results
         return tensors[0], tuple(tensors[1:count]), tuple(tensors[count:])
 
 
@@ -47,39 +54,40 @@ def full_precision() -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-def run_forward(layer: Layer, tensors: Sequence[Tensor], training: bool) -> tuple[Tensors, Tensors]:
-    """Results and what is saved for the backward pass; see `kernels.forward`."""
-    x, states, weights = layer.parts(tensors)
-    return kernels.forward(layer.kernel, x, states, weights, layer.batch_sizes, training)
-
-
-def run_backward(
-    layer: Layer,
-    grads: Sequence[Tensor | None],
-    tensors: Sequence[Tensor],
-    y: Tensor,
-    saved: Tensors,
-    wants_dx: bool = True,
-) -> Tensors:
-    """The gradients of `tensors`, from those of y and the final states; see `kernels.backward`."""
-    parts = layer.parts(tensors)
-    return kernels.backward(layer.kernel, grads, *parts, y, saved, layer.batch_sizes, wants_dx)
+def _is_plain(grads: Sequence[Tensor | None]) -> bool:
+    """Whether nobody differentiates, transforms or batches the backward pass itself."""
+    return not (
+        torch.is_grad_enabled()
+        or torch._C._are_functorch_transforms_active()
+        or any(grad is not None and type(grad) is not Tensor for grad in grads)
+        or any(grad is not None and is_legacy_batchedtensor(grad) for grad in grads)
+    )
 
 
 class LayerForward(Function):
     """(y, *final states, *saved) of a layer: `LayerForward.apply(layer, x, *states, *weights)`."""
 
+    @classmethod
+    def apply_eagerly(cls, *args: Any) -> Tensors:
+        """`apply` where no transform of `torch.func` is in force.
+
+        `Function.apply` inspects the signature of `forward` at every call, which takes longer
+        than a small layer; its base class goes straight to autograd.
+        """
+        results: Tensors = super(Function, cls).apply(*args)
+        return results
+
     @staticmethod
     def forward(layer: Layer, *tensors: Tensor) -> Tensors:
         """Runs the kernel."""
-        results, saved = run_forward(layer, tensors, training=True)
+        results, saved = kernels.forward(layer.call, *layer.parts(tensors), training=True)
         return results + saved
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         """Keeps the inputs, y and what the kernel saved; that has no gradient of its own."""
         ctx.layer, *tensors = inputs
-        saved = output[1 + ctx.layer.kernel.num_states :]
+        saved = output[ctx.layer.num_results :]
         ctx.mark_non_differentiable(*saved)
         ctx.set_materialize_grads(False)
         # the final states are not kept: a user may overwrite them
@@ -87,19 +95,23 @@ class LayerForward(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        """The gradients of x, states and weights, by `LayerBackward`."""
+        """The gradients of x, states and weights, in the kernel or by `LayerBackward`."""
         layer: Layer = ctx.layer
+        wants_dx = ctx.needs_input_grad[1]
         kept = ctx.saved_tensors  # once: hooks may count
-        y = kept[len(kept) - layer.kernel.num_saved_tensors - 1]
-        _, states, _ = layer.parts(kept)
+        num_inputs = len(kept) - layer.num_saved - 1
+        inputs, y, saved = kept[:num_inputs], kept[num_inputs], kept[num_inputs + 1 :]
+        given = grads[: layer.num_results]
+        if _is_plain(given):
+            parts = layer.parts(inputs)
+            dx, *gradients = kernels.backward(layer.call, given, parts, y, saved, wants_dx)
+            return None, (dx if wants_dx else None), *gradients
         filled = [
             torch.zeros_like(result) if grad is None else grad
-            for grad, result in zip(grads, (y, *states), strict=False)
+            for grad, result in zip(given, (y, *layer.parts(inputs)[1]), strict=True)
         ]
         if any(map(is_legacy_batchedtensor, filled)):  # of grad(..., is_grads_batched=True)
-            inputs = kept[: len(kept) - layer.kernel.num_saved_tensors - 1]
             return None, *loop_backward_of(layer)(*filled, *inputs)
-        wants_dx = ctx.needs_input_grad[1]
         dx, *gradients = LayerBackward.apply(  # type: ignore[no-untyped-call]  # torch's own
             layer, wants_dx, *filled, *kept
         )
@@ -110,7 +122,7 @@ class LayerForward(Function):
         """The loop under `torch.vmap`; its backward pass is the loop's and reads nothing saved."""
         looped = torch.vmap(layer.loop, in_dims[1:], randomness=info.randomness)(*tensors)
         saved = tensors[0].new_empty(0)
-        nothing = layer.kernel.num_saved_tensors
+        nothing = layer.num_saved
         return (*looped, *[saved] * nothing), (*[0] * len(looped), *[None] * nothing)
 
 
@@ -125,7 +137,8 @@ class LayerBackward(Function):
     def forward(layer: Layer, wants_dx: bool, *tensors: Tensor) -> Tensors:
         """Runs the kernel back through time."""
         grads, inputs, (y, *saved) = _parts_of_backward(layer, tensors)
-        return run_backward(layer, grads, inputs, y, tuple(saved), wants_dx)
+        parts = layer.parts(inputs)
+        return kernels.backward(layer.call, grads, parts, y, tuple(saved), wants_dx)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
@@ -159,7 +172,7 @@ class LayerBackward(Function):
 
 def loop_backward_of(layer: Layer) -> Callable[..., Tensors]:
     """(dy, *dstates, x, *states, *weights) -> gradients, through the plain loop."""
-    num_grads = 1 + layer.kernel.num_states
+    num_grads = layer.num_results
 
     def loop_backward(*tensors: Tensor) -> Tensors:
         pull_back = torch.func.vjp(layer.loop, *tensors[num_grads:])[1]
@@ -171,6 +184,6 @@ def loop_backward_of(layer: Layer) -> Callable[..., Tensors]:
 
 def _parts_of_backward(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Tensors, ...]:
     """Gradients, inputs, and y with what was saved, out of one row."""
-    first = 1 + layer.kernel.num_states
-    last = len(tensors) - layer.kernel.num_saved_tensors - 1
+    first = layer.num_results
+    last = len(tensors) - layer.num_saved - 1
     return tuple(tensors[:first]), tuple(tensors[first:last]), tuple(tensors[last:])

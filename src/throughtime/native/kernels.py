@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,22 +62,28 @@ def kernel_named(name: str) -> Kernel:
     return {kernel.name: kernel for kernel in (*_ELMAN.values(), _LSTM, _GRU)}[name]
 
 
+class Call(NamedTuple):
+    """What a call is about beside its tensors."""
+
+    kernel: Kernel
+    num_directions: int  # D
+    batch_sizes: Tensor | None  # rows of each step of a packed input, int64 [T]
+
+    def batch(self, x: Tensor) -> int:
+        """B, the rows of the first step."""
+        return x.shape[1] if self.batch_sizes is None else int(self.batch_sizes[0])
+
+
 def forward(
-    kernel: Kernel,
-    x: Tensor,
-    states: Tensors,
-    weights: Tensors,
-    batch_sizes: Tensor | None,
-    training: bool,
+    call: Call, x: Tensor, states: Tensors | None, weights: Tensors, training: bool
 ) -> tuple[Tensors, Tensors]:
     """Runs a kernel over a whole sequence.
 
     Args:
-        kernel: which cell.
+        call: which kernel, directions and rows.
         x: inputs, [T, B, I] or packed [N, I].
-        states: h0 [D, B, H], and c0 of an LSTM.
+        states: h0 [D, B, H], and c0 of an LSTM; None for zeros.
         weights: of each direction weight_ih, weight_hh and, with biases, bias_ih, bias_hh.
-        batch_sizes: rows of each step of a packed input, int64 [T], or None.
         training: keep what the backward pass reads.
 
     Returns:
@@ -85,38 +91,27 @@ def forward(
         saved: nothing without `training`; else the gates [N, D, S, H] after their activation
             (an Elman cell has none, a GRU adds W_hn h + b_hn), then c [N, D, H] of an LSTM.
     """
-    x, states, weights = dense(x), tuple(map(dense, states)), tuple(map(dense, weights))
-    D, B, H = states[0].shape
-    y = x.new_empty(*x.shape[:-1], D * H)
-    finals = [torch.empty_like(state) for state in states]
-    rows = math.prod(x.shape[:-1])
-    saved = []
-    if training and kernel.num_values:
-        saved.append(x.new_empty(rows, D, kernel.num_values, H))
-    if training and kernel.has_cell_state:
-        saved.append(x.new_empty(rows, D, H))
-    layer = packed_layer(kernel, x, weights, D, H)
-    h_n, c_n = _padded(finals)
-    gates, c = _split_saved(kernel, saved)
-    tensors = (y, h_n, c_n, c, gates, x, *_padded(states), None, None)
-    layer.forward(
-        _addresses(_by_direction(weights, D)),
-        _addresses(tensors),
-        _sequence(x, B, batch_sizes),
-        _threads(kernel, B, D, H),
-    )
-    return (y, *finals), tuple(saved)
+    kernel, D, batch_sizes = call
+    lead, B, H = x.shape[:-1], call.batch(x), weights[1].shape[1]
+    new = x.new_empty
+    y = new((*lead, D * H))
+    finals = [new((D, B, H)) for _ in range(kernel.num_states)]
+    rows = lead[0] if batch_sizes is not None else lead[0] * B
+    gates = new((rows, D, kernel.num_values, H)) if training and kernel.num_values else None
+    c = new((rows, D, H)) if training and kernel.has_cell_state else None
+    inputs = [dense(tensor) for tensor in (x, *(states or ()))]
+    tensors = [y, *_pair(finals), c, gates, inputs[0], *_pair(inputs[1:]), None, None]
+    cross = _Crossing(call, x, weights)
+    cross.layer.forward(cross.weights, _addresses(tensors), cross.sequence, cross.threads)
+    return (y, *finals), tuple(saved for saved in (gates, c) if saved is not None)
 
 
 def backward(
-    kernel: Kernel,
+    call: Call,
     grads: Sequence[Tensor | None],
-    x: Tensor,
-    states: Tensors,
-    weights: Tensors,
+    inputs: tuple[Tensor, Tensors, Tensors],
     y: Tensor,
     saved: Tensors,
-    batch_sizes: Tensor | None,
     wants_dx: bool,
 ) -> Tensors:
     """Runs a kernel back through time.
@@ -124,88 +119,80 @@ def backward(
         dL/dW_ih = sum_t dz_t^T x_t,   dL/dW_hh = sum_t da_t^T h_{t-1},   dL/dx_t = dz_t W_ih
 
     Args:
-        kernel: which cell.
+        call: as in `forward`.
         grads: dL/dy, dL/dh_n and dL/dc_n of an LSTM; None for zeros.
-        x: as in `forward`, as are states, weights and batch_sizes.
-        states: see x.
-        weights: see x.
+        inputs: x, states and weights, as in `forward`.
         y: what `forward` gave, as is `saved`.
         saved: see y.
-        batch_sizes: see x.
         wants_dx: whether dL/dx is to be computed.
 
     Returns:
         The gradients of x (empty unless wanted), the states and the weights, in this order.
     """
-    x, y = dense(x), dense(y)
-    states, weights, saved = (tuple(map(dense, group)) for group in (states, weights, saved))
-    dy, *dstates_n = (None if grad is None else dense(grad) for grad in grads)
-    D, B, H = states[0].shape
-    dx = x.new_empty(D, *x.shape) if wants_dx else None
-    dstates = [torch.empty_like(state) for state in states]
-    dweights = tuple(torch.empty_like(weight) for weight in weights)
-    gates, c = _split_saved(kernel, saved)
-    outputs = (dx, *_padded(dstates), None, None)
-    inputs = (dy, *_padded(dstates_n), x, y, c, gates, *_padded(states), None, None)
-    packed_layer(kernel, x, weights, D, H).backward(
-        _addresses(_by_direction(weights, D)),
-        _addresses(_by_direction(dweights, D)),
-        _addresses(outputs + inputs),
-        _sequence(x, B, batch_sizes),
-        _threads(kernel, B, D, H),
-    )
-    total_dx = x.new_empty(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
-    return (total_dx, *dstates, *dweights)
+    (x, states, weights), kernel, D = inputs, call.kernel, call.num_directions
+    new = x.new_empty
+    dx = new((D, *x.shape)) if wants_dx else None
+    dstates = [new(state.shape) for state in states]
+    dweights = [new(weight.shape) for weight in weights]
+    gates, c = saved[: kernel.num_values > 0], saved[kernel.num_values > 0 :]
+    read = [*_pair(grads[1:]), x, y, *(c or (None,)), *(gates or (None,)), *_pair(states)]
+    read = [None if tensor is None else dense(tensor) for tensor in (grads[0], *read)]
+    tensors = [dx, *_pair(dstates), None, None, *read, None, None]
+    cross = _Crossing(call, x, weights)
+    outputs = _addresses(_by_direction(dweights, D))
+    cross.layer.backward(cross.weights, outputs, _addresses(tensors), cross.sequence, cross.threads)
+    total = new(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
+    return (total, *dstates, *dweights)
 
 
 def dense(tensor: Tensor) -> Tensor:
     """The same numbers as they must lie behind a pointer: in order, no sign left to apply."""
+    if tensor.is_contiguous() and not tensor.is_neg():
+        return tensor
     return tensor.contiguous().resolve_neg()
+
+
+class _Crossing:
+    """What either pass needs of the other side."""
+
+    def __init__(self, call: Call, x: Tensor, weights: Tensors) -> None:
+        kernel, D, batch_sizes = call
+        H, B = weights[1].shape[1], call.batch(x)
+        self._kept = [dense(weight) for weight in weights]  # as long as their addresses
+        self.weights = _addresses(_by_direction(self._kept, D))
+        self.layer = _packed_layer(weights[1], (kernel.name, x.dtype, D, x.shape[-1], H))
+        T, sizes = len(x), 0
+        if batch_sizes is not None:
+            T, sizes = len(batch_sizes), batch_sizes.data_ptr()
+        self.sequence = _kernels.Sequence(T, B, False, sizes, 0, 0)
+        self.threads = _kernels.choose_threads(kernel.name, T, B, D, H, torch.get_num_threads())
 
 
 _packed_layers: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
-def packed_layer(kernel: Kernel, x: Tensor, weights: Tensors, D: int, H: int) -> _kernels.Layer:
-    """The packed copy of a layer's weights, kept as long as its first parameter lives."""
-    sizes = (kernel.name, x.dtype == torch.float64, D, x.shape[-1], H)
-    if type(weights[1]) is not Parameter:
-        return _kernels.Layer(*sizes)
-    known, layer = _packed_layers.get(weights[1], (None, None))
+def _packed_layer(owner: Tensor, sizes: tuple[str, torch.dtype, int, int, int]) -> _kernels.Layer:
+    """The kernels' copy of a layer's weights, which lives as long as its recurrent parameter."""
+    known, layer = _packed_layers.get(owner, (None, None))
     if known != sizes:
-        layer = _kernels.Layer(*sizes)
-        _packed_layers[weights[1]] = sizes, layer
+        name, dtype, *shape = sizes
+        layer = _kernels.Layer(name, dtype == torch.float64, *shape)
+        if type(owner) is Parameter:
+            _packed_layers[owner] = sizes, layer
     return layer
 
 
-def _split_saved(kernel: Kernel, saved: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
-    """Gates and c, where there are such."""
-    gates, c = saved[: kernel.num_values > 0], saved[kernel.num_values > 0 :]
-    return (gates[0] if gates else None), (c[0] if c else None)
+def _pair(states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
+    """H and c, None for what is not there."""
+    return (*states, None, None)[:2]  # type: ignore[return-value]  # mypy counts no slices
 
 
-def _padded(states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
-    """H and c, or None in place of the c that a cell does not have."""
-    return states[0], (states[1] if len(states) > 1 else None)
-
-
-def _by_direction(weights: Tensors, D: int) -> list[Tensor | None]:
+def _by_direction(weights: Sequence[Tensor], D: int) -> Sequence[Tensor | None]:
     """Four weights per direction, None for absent biases."""
-    kinds = len(weights) // D
-    return [
-        weights[d * kinds + kind] if kind < kinds else None for d in range(D) for kind in range(4)
-    ]
+    if len(weights) == 4 * D:
+        return weights
+    return [weight for d in range(D) for weight in (*weights[2 * d : 2 * d + 2], None, None)]
 
 
 def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
-
-
-def _sequence(x: Tensor, B: int, batch_sizes: Tensor | None) -> _kernels.Sequence:
-    if batch_sizes is None:
-        return _kernels.Sequence(x.shape[0], B, False, 0, 0, 0)
-    return _kernels.Sequence(len(batch_sizes), B, False, batch_sizes.data_ptr(), 0, 0)
-
-
-def _threads(kernel: Kernel, B: int, D: int, H: int) -> int:
-    return _kernels.choose_threads(kernel.name, B, D, H, torch.get_num_threads())

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
 
-from throughtime.cells import AnyCell, State
+from throughtime.cells import AnyCell, HiddenState, LSTMState, State
 from throughtime.errors import ShapeError
-from throughtime.native.functions import Layer, LayerForward, run_forward
-from throughtime.native.kernels import Kernel, KernelCell, kernel_of
+from throughtime.native.functions import Layer, LayerForward
+from throughtime.native.kernels import Call, Kernel, KernelCell, forward, kernel_of
 from throughtime.native.operators import run_operator
 
 Unroll = Callable[[Sequence[AnyCell], Tensor, State, Tensor | None], tuple[Tensor, State]]
@@ -45,7 +45,7 @@ def run_layer(
     unroll: Unroll,
     cells: Sequence[AnyCell],
     x: Tensor,
-    state: State,
+    state: State | None = None,
     batch_sizes: Tensor | None = None,
 ) -> tuple[Tensor, State]:
     """Runs one layer in the compiled kernel, with the numbers of `unroll`.
@@ -55,7 +55,7 @@ def run_layer(
             the derivatives that the kernel does not have.
         cells: one cell, or two for a bidirectional layer; `refusal` must be None for them.
         x: inputs, [T, B, I], or packed [N, I].
-        state: initial states, fields [D, B, H].
+        state: initial states, fields [D, B, H]; None for zeros.
         batch_sizes: rows of each step of a packed input, int64 [T] on the CPU.
 
     Returns:
@@ -69,19 +69,31 @@ def run_layer(
     kernel = kernel_of(cells[0])
     assert kernel is not None
     known = cast(Sequence[KernelCell], cells)
-    weights = [weight for cell in known for weight in _weights(cell, kernel, x)]
-    _check_states(state, len(cells), known[0].weight_hh.shape[1], x)
-    tensors = (x, *state, *weights)
-    if _is_traced(tensors):
-        results = run_operator(kernel, tensors, batch_sizes)
+    weights = tuple(weight for cell in known for weight in _weights(cell, kernel, x))
+    call = Call(kernel, len(cells), batch_sizes)
+    state_type = LSTMState if kernel.has_cell_state else HiddenState
+    if state is not None:
+        _check_states(state, len(cells), weights[1].shape[1], x)
+    tensors = (x, *weights) if state is None else (x, *state, *weights)
+    is_traced = _is_traced(tensors)
+    is_transformed = torch._C._are_functorch_transforms_active()
+    is_recorded = torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors])
+    if not (is_traced or is_transformed or is_recorded):
+        results, _ = forward(call, x, state, weights, training=False)
+        return results[0], state_type(*results[1:])
+    if state is None:
+        zeros = x.new_zeros((len(cells), call.batch(x), weights[1].shape[1]))
+        tensors = (x, *[zeros] * kernel.num_states, *weights)
+    if is_traced:
+        results = run_operator(call, tensors)
     else:
-        layer = Layer(kernel, batch_sizes, partial(_loop, unroll, known, type(state), batch_sizes))
-        if _is_differentiated(tensors):
-            outputs = LayerForward.apply(layer, *tensors)  # type: ignore[no-untyped-call]
-            results = outputs[: 1 + kernel.num_states]
-        else:
-            results, _ = run_forward(layer, tensors, training=False)
-    return results[0], type(state)(*results[1:])
+        layer = Layer(call, partial(_loop, unroll, known, state_type, batch_sizes))
+        apply = LayerForward.apply if is_transformed else LayerForward.apply_eagerly
+        results = apply(layer, *tensors)
+    return results[0], state_type(*results[1 : 1 + kernel.num_states])
+
+
+_KINDS = {Tensor, Parameter}
 
 
 def _is_traced(tensors: Sequence[Tensor]) -> bool:
@@ -90,14 +102,7 @@ def _is_traced(tensors: Sequence[Tensor]) -> bool:
         torch.compiler.is_compiling()
         or torch._C._is_tracing()
         or torch._C._len_torch_dispatch_stack() > 0
-        or any(type(tensor) not in (Tensor, Parameter) for tensor in tensors)
-    )
-
-
-def _is_differentiated(tensors: Sequence[Tensor]) -> bool:
-    """Whether autograd or a transform of `torch.func` may ask for more than the outputs."""
-    return torch._C._are_functorch_transforms_active() or (
-        torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        or not _KINDS.issuperset(map(type, tensors))
     )
 
 
@@ -107,18 +112,13 @@ def _weights(cell: KernelCell, kernel: Kernel, x: Tensor) -> list[Tensor]:
         raise ShapeError("bias_ih and bias_hh must both be there or not, got one; add the other.")
     H = cell.weight_hh.shape[-1]
     rows = kernel.num_gates * H
-    shapes = {
-        "weight_ih": (rows, x.shape[-1]),
-        "weight_hh": (rows, H),
-        "bias_ih": (rows,),
-        "bias_hh": (rows,),
-    }
-    weights = []
-    for name, shape in shapes.items():
-        weight = getattr(cell, name)
-        if weight is not None:
-            _check(name, weight, shape, x)
-            weights.append(weight)
+    weights = [cell.weight_ih, cell.weight_hh]
+    _check("weight_ih", cell.weight_ih, (rows, x.shape[-1]), x)
+    _check("weight_hh", cell.weight_hh, (rows, H), x)
+    if cell.bias_ih is not None and cell.bias_hh is not None:
+        weights += [cell.bias_ih, cell.bias_hh]
+        _check("bias_ih", cell.bias_ih, (rows,), x)
+        _check("bias_hh", cell.bias_hh, (rows,), x)
     return weights
 
 
@@ -129,7 +129,7 @@ def _check_states(state: State, num_directions: int, H: int, x: Tensor) -> None:
 
 
 def _check(name: str, tensor: Tensor, shape: tuple[int, ...], x: Tensor) -> None:
-    if tensor.shape != shape or tensor.dtype != x.dtype or tensor.device != x.device:
+    if tensor.shape != shape or tensor.dtype is not x.dtype or not tensor.is_cpu:
         raise ShapeError(
             f"{name} must be {list(shape)} in {x.dtype} on {x.device} to go with the input, got "
             f"{list(tensor.shape)} in {tensor.dtype} on {tensor.device}; make them fit."

@@ -13,30 +13,33 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from throughtime.native.functions import Layer, run_backward, run_forward
-from throughtime.native.kernels import Kernel, kernel_named
+from throughtime.native.functions import Layer
+from throughtime.native.kernels import Call, backward, forward, kernel_named
 
 
 def _no_loop(*tensors: Tensor) -> tuple[Tensor, ...]:
     raise AssertionError("a registered operator never takes the loop")
 
 
-def _layer(name: str, batch_sizes: Tensor | None) -> Layer:
-    return Layer(kernel_named(name), batch_sizes, _no_loop)
+def _layer(name: str, D: int, batch_sizes: Tensor | None) -> Layer:
+    return Layer(Call(kernel_named(name), D, batch_sizes), _no_loop)
 
 
 @torch.library.custom_op("throughtime::layer", mutates_args=())
 def layer_operator(
-    name: str, tensors: Sequence[Tensor], batch_sizes: Tensor | None
+    name: str, num_directions: int, tensors: Sequence[Tensor], batch_sizes: Tensor | None
 ) -> list[Tensor]:
     """(y, *final states, *saved) of a layer; see `functions`."""
-    results, saved = run_forward(_layer(name, batch_sizes), tensors, training=True)
+    layer = _layer(name, num_directions, batch_sizes)
+    results, saved = forward(layer.call, *layer.parts(tensors), training=True)
     return [*results, *saved]
 
 
 @layer_operator.register_fake
-def _(name: str, tensors: Sequence[Tensor], batch_sizes: Tensor | None) -> list[Tensor]:
-    x, states, _ = _layer(name, batch_sizes).parts(tensors)
+def _(
+    name: str, num_directions: int, tensors: Sequence[Tensor], batch_sizes: Tensor | None
+) -> list[Tensor]:
+    x, states, _ = _layer(name, num_directions, batch_sizes).parts(tensors)
     kernel = kernel_named(name)
     D, _, H = states[0].shape
     rows = x.shape[0] if batch_sizes is not None else x.shape[0] * x.shape[1]
@@ -52,6 +55,7 @@ def _(name: str, tensors: Sequence[Tensor], batch_sizes: Tensor | None) -> list[
 @torch.library.custom_op("throughtime::layer_backward", mutates_args=())
 def layer_backward_operator(
     name: str,
+    num_directions: int,
     grads: Sequence[Tensor],
     tensors: Sequence[Tensor],
     y: Tensor,
@@ -59,13 +63,14 @@ def layer_backward_operator(
     batch_sizes: Tensor | None,
 ) -> list[Tensor]:
     """The gradients of x, states and weights; see `functions`."""
-    layer = _layer(name, batch_sizes)
-    return list(run_backward(layer, grads, tensors, y, tuple(saved)))
+    layer = _layer(name, num_directions, batch_sizes)
+    return list(backward(layer.call, grads, layer.parts(tensors), y, tuple(saved), True))
 
 
 @layer_backward_operator.register_fake
 def _(
     name: str,
+    num_directions: int,
     grads: Sequence[Tensor],
     tensors: Sequence[Tensor],
     y: Tensor,
@@ -76,30 +81,31 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    ctx.name, tensors, batch_sizes = inputs
-    ctx.num_tensors, ctx.batch_sizes = len(tensors), batch_sizes
-    saved = output[1 + kernel_named(ctx.name).num_states :]
+    name, num_directions, tensors, ctx.batch_sizes = inputs
+    ctx.name, ctx.num_directions, ctx.num_tensors = name, num_directions, len(tensors)
+    saved = output[1 + kernel_named(name).num_states :]
     ctx.save_for_backward(*tensors, output[0], *saved)
 
 
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     kept = ctx.saved_tensors
     tensors, (y, *saved) = list(kept[: ctx.num_tensors]), kept[ctx.num_tensors :]
-    _, states, _ = _layer(ctx.name, ctx.batch_sizes).parts(tensors)
+    _, states, _ = _layer(ctx.name, ctx.num_directions, ctx.batch_sizes).parts(tensors)
     filled = [
         torch.zeros_like(result) if grad is None else grad
         for grad, result in zip(grads, (y, *states), strict=False)
     ]
-    dtensors = layer_backward_operator(ctx.name, filled, tensors, y, saved, ctx.batch_sizes)
-    return None, dtensors, None
+    dtensors = layer_backward_operator(
+        ctx.name, ctx.num_directions, filled, tensors, y, saved, ctx.batch_sizes
+    )
+    return None, None, dtensors, None
 
 
 layer_operator.register_autograd(_backward, setup_context=_setup_context)
 
 
-def run_operator(
-    kernel: Kernel, tensors: Sequence[Tensor], batch_sizes: Tensor | None
-) -> tuple[Tensor, ...]:
+def run_operator(call: Call, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Y and the final states, through the registered operator."""
-    outputs = layer_operator(kernel.name, list(tensors), batch_sizes)
+    kernel, num_directions, batch_sizes = call
+    outputs = layer_operator(kernel.name, num_directions, list(tensors), batch_sizes)
     return tuple(outputs[: 1 + kernel.num_states])
