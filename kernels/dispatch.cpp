@@ -142,7 +142,7 @@ int choose_threads(CellKind cell, Size T, Size B, Size D, Size H, int most) {
     // A thread does some 25 multiply-adds a nanosecond when B is small, twice that at best.
     const double step_us = double(B) * num_gates[int(cell)] * double(H) * double(H) / 25e3;
     // What one more thread must be given: its barrier at every step, its start at every call.
-    const double enough_per_step_us = 0.3, enough_per_call_us = 5;
+    const double enough_per_step_us = 0.2, enough_per_call_us = 5;
     if (most < D || T * D * step_us < enough_per_call_us * D) return 1;
     const double per_direction = std::max(1.0, step_us / enough_per_step_us);
     return int(D) * int(std::min(per_direction, double(most / D)));

@@ -1,7 +1,7 @@
-"""The compiled kernels: recurrent cells over a whole sequence, forward and backward.
+"""The compiled kernels: recurrent layers over a whole sequence, forward and backward.
 
-    T time   B batch   D directions (1 or 2)   H hidden   G gates   S gates saved for backward
-    N rows of all steps together: T*B, or the sum of batch_sizes
+    T time   B batch   D directions (1 or 2)   I inputs   H hidden   G gates   S values saved
+    N places of all steps together: T*B, or the sum of batch_sizes
 
     cell          G   S   gates, in this order               saved, in this order
     elman_tanh    1   0   hidden                             (y is enough)
@@ -11,122 +11,97 @@
 
 Tensors are passed as addresses (`tensor.data_ptr()`), all of one type (float32, or float64 with
 `is_double`), contiguous, on the CPU; 0 stands for an optional tensor that is not there. Nothing
-is checked here: the caller checks types, shapes and contiguity. The GIL is released meanwhile.
-
-Rows of a sequence stand step by step. Dense (`batch_sizes` = 0): step t is rows t*B to (t+1)*B.
-Packed, like `torch.nn.utils.rnn.PackedSequence`: `batch_sizes` is the address of T int64 numbers
-that never increase and start with B; step t has batch_sizes[t] rows. Direction 0 runs forward;
-direction 1, if D is 2, starts for every row at that row's own end.
+is checked here but counts: the caller checks types, shapes and contiguity. The GIL is released
+meanwhile, and one layer may be called by several threads at once.
 """
 
-def forward(
-    cell: str,
-    is_double: bool,
-    y: int,
-    h_n: int,
-    c_n: int,
-    c: int,
-    gates: int,
-    z: int,
-    weight_hh: int,
-    bias_hh: int,
-    h0: int,
-    c0: int,
-    batch_sizes: int,
-    T: int,
-    B: int,
-    D: int,
-    H: int,
-    workspace: int,
-    threads: int,
-) -> None:
-    """Runs a cell over a sequence.
+from collections.abc import Sequence as Several
+
+class Sequence:
+    """Which rows a call is about, and where their steps stand.
+
+    Dense, [T, B, ·]: step t of row b stands at place t*B + b; with `batch_first`, [B, T, ·], at
+    b*T + t. Row b has lengths[b] steps, in any order, 0 allowed; places behind a row's end are
+    neither read nor written. Packed, like `torch.nn.utils.rnn.PackedSequence`: step t has the
+    first batch_sizes[t] rows, and the steps follow each other.
+
+    Direction 0 runs forward; direction 1, if D is 2, starts for every row at that row's own end.
+    A reset at t makes the row begin afresh between steps t-1 and t, from either side.
 
     Args:
-        cell: name of the cell.
-        is_double: whether the numbers are float64.
-        y: written: hidden states of all steps, [N, D, H].
-        h_n: written: hidden state of every row's last step, [D, B, H].
-        c_n: written by the LSTM: cell state of every row's last step, [D, B, H]; else 0.
-        c: written by the LSTM for its backward: cell states, [N, D, H]; 0 for inference.
-        gates: written for the backward: activated gates, [N, D, S, H]; 0 for inference. The
-            LSTM's may be z itself.
-        z: input projections W_ih x + b_ih, [N, D, G, H].
-        weight_hh: recurrent weights, [D, G*H, H].
-        bias_hh: their bias, [D, G*H], or 0.
-        h0: hidden state before the first step, [D, B, H].
-        c0: the LSTM's cell state before the first step, [D, B, H]; else 0.
-        batch_sizes: rows of every step, [T] of int64, or 0 when all steps have B.
         T: number of steps, may be 0.
         B: rows of the first step, may be 0.
-        D: number of directions, 1 or 2.
-        H: number of hidden units.
-        workspace: `workspace_elements(...)` numbers; holds nothing between calls.
-        threads: at most so many threads; the result has the same bits for any number.
+        batch_first: whether dense rows stand row by row.
+        batch_sizes: rows of every step, int64 [T], never increasing; or 0 for dense rows.
+        lengths: steps of every dense row, int64 [B]; or 0 when all have T.
+        reset: one byte per place, [N], 1 for a reset; or 0 for none.
     """
 
-def backward(
-    cell: str,
-    is_double: bool,
-    dz: int,
-    da: int,
-    dh0: int,
-    dc0: int,
-    dy: int,
-    dh_n: int,
-    dc_n: int,
-    y: int,
-    h0: int,
-    c0: int,
-    c: int,
-    gates: int,
-    weight_hh: int,
-    batch_sizes: int,
-    T: int,
-    B: int,
-    D: int,
-    H: int,
-    workspace: int,
-    threads: int,
-) -> None:
-    """Runs the gradient back through a sequence.
+    def __init__(
+        self, T: int, B: int, batch_first: bool, batch_sizes: int, lengths: int, reset: int
+    ) -> None: ...
 
-    Gradients of weights are left to the caller: dW_hh is the sum over rows of da times the
-    hidden state before, db_hh the sum of da, dW_ih the sum of dz times the input.
+class Layer:
+    """The packed weights of one layer, kept from call to call and renewed when they change.
+
+    Whether they changed is told from their bytes at every call, so that no way of changing a
+    parameter goes unseen.
 
     Args:
         cell: name of the cell.
         is_double: whether the numbers are float64.
-        dz: written: gradient of z, [N, D, G, H].
-        da: written by the GRU: gradient of W_hh h + b_hh, [N, D, G, H], which differs from dz
-            in the candidate; 0 for the other cells, where it is dz.
-        dh0: written: gradient of h0, [D, B, H].
-        dc0: written by the LSTM: gradient of c0, [D, B, H]; else 0.
-        dy: gradient of y, [N, D, H], or 0.
-        dh_n: gradient of h_n, [D, B, H], or 0.
-        dc_n: gradient of c_n, [D, B, H], or 0.
-        y: as written by `forward`.
-        h0: as given to `forward`.
-        c0: as given to `forward`.
-        c: as written by `forward`; 0 for cells other than the LSTM.
-        gates: as written by `forward`; 0 for Elman cells.
-        weight_hh: as given to `forward`.
-        batch_sizes: as given to `forward`.
-        T: as given to `forward`.
-        B: as given to `forward`.
-        D: as given to `forward`.
-        H: as given to `forward`.
-        workspace: `workspace_elements(...)` numbers; holds nothing between calls.
-        threads: at most so many threads; the result has the same bits for any number.
+        D: number of directions, 1 or 2.
+        I: number of inputs, may be 0.
+        H: number of hidden units.
+
+    Raises:
+        ValueError: no such cell.
     """
 
-def workspace_elements(cell: str, is_double: bool, B: int, D: int, H: int, threads: int) -> int:
-    """How many numbers the workspace of `forward` and `backward` holds, for any T.
+    def __init__(self, cell: str, is_double: bool, D: int, I: int, H: int) -> None: ...
+    def forward(
+        self, weights: Several[int], tensors: Several[int], sequence: Sequence, threads: int
+    ) -> None:
+        """Runs the layer over a sequence.
 
-    Depends on the variant in use; begin the buffer at a multiple of 64 bytes for speed.
-    """
+        Args:
+            weights: of each direction weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H] and
+                bias_hh [G*H]; biases may be 0.
+            tensors: written: y [N, D, H], h_n [D, B, H], c_n [D, B, H] (LSTM, else 0); saved for
+                the backward pass or 0: c [N, D, H] (LSTM), gates [N, D, S, H]; read: x [N, I];
+                h0, c0 [D, B, H] or 0 for zeros; h_fresh, c_fresh [D, H], where a reset begins,
+                or 0 for zeros.
+            sequence: the rows.
+            threads: at most so many threads; the result has the same bits for any number.
 
-def choose_threads(cell: str, B: int, D: int, H: int, most: int) -> int:
+        Raises:
+            ValueError: another number of addresses.
+        """
+
+    def backward(
+        self,
+        weights: Several[int],
+        gradients: Several[int],
+        tensors: Several[int],
+        sequence: Sequence,
+        threads: int,
+    ) -> None:
+        """Runs the gradient back through a sequence; what it writes is set, not added to.
+
+        Args:
+            weights: as in `forward`.
+            gradients: of the weights, in the same order; written, 0 for absent biases.
+            tensors: written: dx [D, N, I], to be summed over D, or 0; dh0, dc0 [D, B, H];
+                dh_fresh, dc_fresh [D, H] or 0; read: dy [N, D, H], dh_n, dc_n [D, B, H] or 0 for
+                zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh as in `forward`.
+            sequence: as in `forward`.
+            threads: as in `forward`.
+
+        Raises:
+            ValueError: another number of addresses.
+        """
+
+def choose_threads(cell: str, T: int, B: int, D: int, H: int, most: int) -> int:
     """How many threads are worth starting, from 1 to `most`, by the work of one step."""
 
 def variants() -> list[str]:

@@ -74,7 +74,7 @@ class LayerForward(Function):
         `Function.apply` inspects the signature of `forward` at every call, which takes longer
         than a small layer; its base class goes straight to autograd.
         """
-        results: Tensors = super(Function, cls).apply(*args)
+        results: Tensors = super(Function, cls).apply(*args)  # type: ignore[misc]  # in C++
         return results
 
     @staticmethod
@@ -151,9 +151,10 @@ class LayerBackward(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Differentiates the loop's own backward pass."""
-        looped, pull_back = torch.func.vjp(loop_backward_of(ctx.layer), *ctx.saved_tensors)
+        pull_back = torch.func.vjp(loop_backward_of(ctx.layer), *ctx.saved_tensors)[1]
         if not ctx.wants_dx:
-            grads = (torch.zeros_like(looped[0]), *grads[1:])
+            x = ctx.saved_tensors[ctx.layer.num_results]
+            grads = (torch.zeros_like(x), *grads[1:])
         # y and what was saved stand for the inputs they were computed from
         return None, None, *pull_back(grads), *[None] * ctx.num_others
 

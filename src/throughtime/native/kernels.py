@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from weakref import ref
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.utils.weak import WeakIdKeyDictionary
 
 from throughtime.cells import GRU, LSTM, AnyCell, Elman
 from throughtime.native import _kernels
@@ -168,17 +168,22 @@ class _Crossing:
         self.threads = _kernels.choose_threads(kernel.name, T, B, D, H, torch.get_num_threads())
 
 
-_packed_layers: WeakIdKeyDictionary = WeakIdKeyDictionary()
+_Sizes = tuple[str, torch.dtype, int, int, int]
+_packed_layers: dict[int, tuple[ref[Tensor], _Sizes, _kernels.Layer]] = {}
+"""By the identity of the recurrent parameter; a dictionary with weak keys would compare tensors."""
 
 
-def _packed_layer(owner: Tensor, sizes: tuple[str, torch.dtype, int, int, int]) -> _kernels.Layer:
+def _packed_layer(owner: Tensor, sizes: _Sizes) -> _kernels.Layer:
     """The kernels' copy of a layer's weights, which lives as long as its recurrent parameter."""
-    known, layer = _packed_layers.get(owner, (None, None))
-    if known != sizes:
-        name, dtype, *shape = sizes
-        layer = _kernels.Layer(name, dtype == torch.float64, *shape)
-        if type(owner) is Parameter:
-            _packed_layers[owner] = sizes, layer
+    key = id(owner)
+    if key in _packed_layers:
+        known_owner, known_sizes, layer = _packed_layers[key]
+        if known_owner() is owner and known_sizes == sizes:
+            return layer
+    name, dtype, D, num_inputs, H = sizes
+    layer = _kernels.Layer(name, dtype == torch.float64, D, num_inputs, H)
+    if type(owner) is Parameter:
+        _packed_layers[key] = ref(owner, lambda _: _packed_layers.pop(key, None)), sizes, layer
     return layer
 
 
