@@ -267,11 +267,9 @@ class BackwardRun {
 
     void finish() {
         for (Size r = 0; r < job.sizes.B; ++r) {
-            std::memcpy(job.dh0 + at.state(r) + begin, dh + r * h_stride + begin,
-                        bytes(end - begin));
-            if (!Cell::has_c) continue;
-            std::memcpy(job.dc0 + at.state(r) + begin, dc + r * h_stride + begin,
-                        bytes(end - begin));
+            const Size from = r * h_stride + begin, to = at.state(r) + begin;
+            if (job.dh0) std::memcpy(job.dh0 + to, dh + from, bytes(end - begin));
+            if (job.dc0) std::memcpy(job.dc0 + to, dc + from, bytes(end - begin));
         }
     }
 

@@ -78,8 +78,8 @@ template <class Real>
 struct Backward {
     WeightGradients<Real> weights[2];  // by direction
     Real* dx;                          // [D, N, I]    or null: not wanted
-    Real* dh0;                         // [D, B, H]
-    Real* dc0;                         // [D, B, H]    by the LSTM
+    Real* dh0;                         // [D, B, H]    or null
+    Real* dc0;                         // [D, B, H]    or null; by the LSTM
     Real* dh_fresh;                    // [D, H]       or null
     Real* dc_fresh;                    // [D, H]       or null; by the LSTM
     const Real* dy;                    // [N, D, H]    or null: zeros

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -138,8 +138,10 @@ class Recurrent(nn.Module):
 
     def cells(self) -> list[list[AnyCell]]:
         """The cells of each layer's directions, over the parameters as they are now."""
+        # much faster than attributes; a parametrized weight is not there
+        own = cast(dict[str, Tensor], self._parameters)
         found = [
-            self._cell({kind: getattr(self, name) for kind, name in names})
+            self._cell({k: own[n] if n in own else getattr(self, n) for k, n in names})
             for names in self._weight_names
         ]
         D = self._num_directions
@@ -200,28 +202,35 @@ class Recurrent(nn.Module):
         self, x: Tensor, state: State | None, batch_sizes: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Runs [T, B, I] or packed [N, I], with states [L*D, B, ·] or None for zeros."""
-        x, state = match_autocast(x, state, self.weight_ih_l0)
-        self._check_input(x, batch_sizes)
+        weight = self.weight_ih_l0
+        dropout = self.dropout if self.training else 0.0
+        x, state = match_autocast(x, state, weight)
+        if not self._fits(x, weight, batch_sizes):
+            self._explain_misfit(x, weight, batch_sizes)
         if state is not None:
             batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
             self._check_state(state, {"L*D": len(self._weight_names), "B": batch}, x)
-        dropout = self.dropout if self.training else 0.0
         with full_precision():
             return run_stack(self.cells(), x, state, batch_sizes, dropout)
 
-    def _check_input(self, x: Tensor, batch_sizes: Tensor | None) -> None:
-        like = self.weight_ih_l0
-        dims = 3 if batch_sizes is None else 2
-        fits = x.dim() == dims and x.shape[-1] == self.input_size and x.shape[0] > 0
-        if fits and x.dtype == like.dtype and x.device == like.device:
-            return
+    def _fits(self, x: Tensor, weight: Tensor, batch_sizes: Tensor | None) -> bool:
+        """Whether the kernel or the loop can take this input; asked at every call."""
+        shape = x.shape
+        return (
+            len(shape) == (3 if batch_sizes is None else 2)
+            and shape[-1] == self.input_size
+            and shape[0] > 0
+            and x.dtype is weight.dtype
+            and x.device == weight.device
+        )
+
+    def _explain_misfit(self, x: Tensor, weight: Tensor, batch_sizes: Tensor | None) -> NoReturn:
         axes = "N I" if batch_sizes is not None else "B T I" if self.batch_first else "T B I"
         remedy = f"the layer was made for {self.input_size} features a step"
         shape = x.transpose(0, 1).shape if axes == "B T I" and x.dim() == 3 else x.shape
         check_shape("input", shape, axes, {"I": self.input_size}, remedy)
-        if x.shape[0] == 0:
-            raise ShapeError("input must have at least one step, got T = 0; leave it out.")
-        check_like("input", x, like)
+        check_like("input", x, weight)
+        raise ShapeError("input must have at least one step, got T = 0; leave it out.")
 
     def _check_state(self, state: State, sizes: dict[str, int], x: Tensor) -> None:
         for name, field, width in zip(state._fields, state, self._state_sizes, strict=True):

@@ -41,17 +41,31 @@ class Layer(NamedTuple):
         """Tensors kept for the backward pass beside y."""
         return self.call.kernel.num_saved_tensors
 
-    def parts(self, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensors, Tensors]:
-        """x, states and weights out of the one row of tensors."""
+    def parts(self, tensors: Sequence[Any]) -> tuple[Tensor, Tensors | None, Tensors]:
+        """x, states (None for zeros) and weights out of the one row of tensors."""
         count = self.num_results
-        return tensors[0], tuple(tensors[1:count]), tuple(tensors[count:])
+        states = None if tensors[1] is None else tuple(tensors[1:count])
+        return tensors[0], states, tuple(tensors[count:])
+
+
+def with_states(call: Call, tensors: Sequence[Any]) -> Tensors:
+    """The row of tensors with zeros where it has no states."""
+    num_states = call.kernel.num_states
+    if tensors[1] is not None:
+        return tuple(tensors)
+    x, *weights = tensors[0], *tensors[1 + num_states :]
+    zeros = x.new_zeros(call.num_directions, call.batch(x), weights[1].shape[1])
+    return x, *[zeros] * num_states, *weights
 
 
 def full_precision() -> AbstractContextManager[Any]:
     """Keeps CPU autocast away: recurrence runs in the precision of its weights."""
     if torch.is_autocast_enabled("cpu"):
         return torch.autocast("cpu", enabled=False)
-    return nullcontext()
+    return _NOTHING
+
+
+_NOTHING = nullcontext()
 
 
 def _is_plain(grads: Sequence[Tensor | None]) -> bool:
@@ -97,25 +111,20 @@ class LayerForward(Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of x, states and weights, in the kernel or by `LayerBackward`."""
         layer: Layer = ctx.layer
-        wants_dx = ctx.needs_input_grad[1]
+        wanted = ctx.needs_input_grad[1:]
         kept = ctx.saved_tensors  # once: hooks may count
         num_inputs = len(kept) - layer.num_saved - 1
         inputs, y, saved = kept[:num_inputs], kept[num_inputs], kept[num_inputs + 1 :]
         given = grads[: layer.num_results]
         if _is_plain(given):
-            parts = layer.parts(inputs)
-            dx, *gradients = kernels.backward(layer.call, given, parts, y, saved, wants_dx)
-            return None, (dx if wants_dx else None), *gradients
-        filled = [
-            torch.zeros_like(result) if grad is None else grad
-            for grad, result in zip(given, (y, *layer.parts(inputs)[1]), strict=True)
+            gradients = kernels.backward(
+                layer.call, given, *layer.parts(inputs), y, saved, wanted[0]
+            )
+        else:
+            gradients = _differentiable_backward(layer, given, inputs, y, saved, wanted[0])
+        return None, *[
+            g if is_wanted else None for g, is_wanted in zip(gradients, wanted, strict=True)
         ]
-        if any(map(is_legacy_batchedtensor, filled)):  # of grad(..., is_grads_batched=True)
-            return None, *loop_backward_of(layer)(*filled, *inputs)
-        dx, *gradients = LayerBackward.apply(  # type: ignore[no-untyped-call]  # torch's own
-            layer, wants_dx, *filled, *kept
-        )
-        return None, (dx if wants_dx else None), *gradients
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], layer: Layer, *tensors: Tensor) -> Any:
@@ -126,6 +135,29 @@ class LayerForward(Function):
         return (*looped, *[saved] * nothing), (*[0] * len(looped), *[None] * nothing)
 
 
+def _differentiable_backward(
+    layer: Layer,
+    grads: Sequence[Tensor | None],
+    inputs: Sequence[Tensor],
+    y: Tensor,
+    saved: Sequence[Tensor],
+    wants_dx: bool,
+) -> Tensors:
+    """The gradients of the inputs, where somebody may differentiate or batch them again."""
+    inputs = with_states(layer.call, inputs)
+    results = (y, *inputs[1 : layer.num_results])  # the final states have the shapes of the first
+    filled = [
+        torch.zeros_like(result) if grad is None else grad
+        for grad, result in zip(grads, results, strict=True)
+    ]
+    if any(map(is_legacy_batchedtensor, filled)):  # of grad(..., is_grads_batched=True)
+        return loop_backward_of(layer)(*filled, *inputs)
+    gradients: Tensors = LayerBackward.apply(  # type: ignore[no-untyped-call]  # torch's own
+        layer, wants_dx, *filled, *inputs, y, *saved
+    )
+    return gradients
+
+
 class LayerBackward(Function):
     """Gradients of x, states and weights from those of y and the final states.
 
@@ -134,11 +166,10 @@ class LayerBackward(Function):
     """
 
     @staticmethod
-    def forward(layer: Layer, wants_dx: bool, *tensors: Tensor) -> Tensors:
+    def forward(layer: Layer, wants_dx: bool, *tensors: Tensor) -> tuple[Tensor | None, ...]:
         """Runs the kernel back through time."""
         grads, inputs, (y, *saved) = _parts_of_backward(layer, tensors)
-        parts = layer.parts(inputs)
-        return kernels.backward(layer.call, grads, parts, y, tuple(saved), wants_dx)
+        return kernels.backward(layer.call, grads, *layer.parts(inputs), y, tuple(saved), wants_dx)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:

@@ -92,28 +92,32 @@ def forward(
             (an Elman cell has none, a GRU adds W_hn h + b_hn), then c [N, D, H] of an LSTM.
     """
     kernel, D, batch_sizes = call
-    lead, B, H = x.shape[:-1], call.batch(x), weights[1].shape[1]
-    new = x.new_empty
-    y = new((*lead, D * H))
-    finals = [new((D, B, H)) for _ in range(kernel.num_states)]
-    rows = lead[0] if batch_sizes is not None else lead[0] * B
-    gates = new((rows, D, kernel.num_values, H)) if training and kernel.num_values else None
-    c = new((rows, D, H)) if training and kernel.has_cell_state else None
-    inputs = [dense(tensor) for tensor in (x, *(states or ()))]
-    tensors = [y, *_pair(finals), c, gates, inputs[0], *_pair(inputs[1:]), None, None]
-    cross = _Crossing(call, x, weights)
-    cross.layer.forward(cross.weights, _addresses(tensors), cross.sequence, cross.threads)
-    return (y, *finals), tuple(saved for saved in (gates, c) if saved is not None)
+    lead, B, H, new = x.shape[:-1], call.batch(x), weights[1].shape[1], x.new_empty
+    y = new(*lead, D * H)
+    finals = [new(D, B, H) for _ in range(kernel.num_states)]
+    gates = c = None
+    if training:
+        rows = lead[0] if batch_sizes is not None else lead[0] * B
+        gates = new(rows, D, kernel.num_values, H) if kernel.num_values else None
+        c = new(rows, D, H) if kernel.has_cell_state else None
+    x, weights = dense(x), tuple([dense(weight) for weight in weights])
+    starts = [dense(state) for state in states] if states else []
+    layer, addresses, sequence, threads = _crossing(call, x, B, weights)
+    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), None, None)
+    layer.forward(addresses, _addresses(tensors), sequence, threads)
+    return (y, *finals), tuple([saved for saved in (gates, c) if saved is not None])
 
 
 def backward(
     call: Call,
     grads: Sequence[Tensor | None],
-    inputs: tuple[Tensor, Tensors, Tensors],
+    x: Tensor,
+    states: Tensors | None,
+    weights: Tensors,
     y: Tensor,
-    saved: Tensors,
+    saved: Sequence[Tensor],
     wants_dx: bool,
-) -> Tensors:
+) -> tuple[Tensor | None, ...]:
     """Runs a kernel back through time.
 
         dL/dW_ih = sum_t dz_t^T x_t,   dL/dW_hh = sum_t da_t^T h_{t-1},   dL/dx_t = dz_t W_ih
@@ -121,28 +125,33 @@ def backward(
     Args:
         call: as in `forward`.
         grads: dL/dy, dL/dh_n and dL/dc_n of an LSTM; None for zeros.
-        inputs: x, states and weights, as in `forward`.
+        x: as in `forward`, as are states and weights.
+        states: see x.
+        weights: see x.
         y: what `forward` gave, as is `saved`.
         saved: see y.
         wants_dx: whether dL/dx is to be computed.
 
     Returns:
-        The gradients of x (empty unless wanted), the states and the weights, in this order.
+        The gradients of x (empty unless wanted), the states (None where they were None) and the
+        weights, in this order.
     """
-    (x, states, weights), kernel, D = inputs, call.kernel, call.num_directions
-    new = x.new_empty
-    dx = new((D, *x.shape)) if wants_dx else None
-    dstates = [new(state.shape) for state in states]
-    dweights = [new(weight.shape) for weight in weights]
-    gates, c = saved[: kernel.num_values > 0], saved[kernel.num_values > 0 :]
-    read = [*_pair(grads[1:]), x, y, *(c or (None,)), *(gates or (None,)), *_pair(states)]
-    read = [None if tensor is None else dense(tensor) for tensor in (grads[0], *read)]
-    tensors = [dx, *_pair(dstates), None, None, *read, None, None]
-    cross = _Crossing(call, x, weights)
-    outputs = _addresses(_by_direction(dweights, D))
-    cross.layer.backward(cross.weights, outputs, _addresses(tensors), cross.sequence, cross.threads)
-    total = new(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
-    return (total, *dstates, *dweights)
+    kernel, D, _ = call
+    x, y = dense(x), dense(y)
+    starts = [dense(state) for state in states] if states else []
+    weights = tuple([dense(weight) for weight in weights])
+    given = [None if grad is None else dense(grad) for grad in grads]
+    gates, c = _gates_and_c(kernel, [dense(tensor) for tensor in saved])
+    dx = x.new_empty(D, *x.shape) if wants_dx else None
+    dstates = [torch.empty_like(state) for state in starts]
+    dweights = [torch.empty_like(weight) for weight in weights]
+    outputs = (dx, *_pair(dstates), None, None)
+    read = (given[0], *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None)
+    layer, addresses, sequence, threads = _crossing(call, x, call.batch(x), weights)
+    gradients = _addresses(_by_direction(dweights, D))
+    layer.backward(addresses, gradients, _addresses(outputs + read), sequence, threads)
+    total = x.new_empty(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
+    return (total, *(dstates if states else [None] * kernel.num_states), *dweights)
 
 
 def dense(tensor: Tensor) -> Tensor:
@@ -152,20 +161,22 @@ def dense(tensor: Tensor) -> Tensor:
     return tensor.contiguous().resolve_neg()
 
 
-class _Crossing:
-    """What either pass needs of the other side."""
-
-    def __init__(self, call: Call, x: Tensor, weights: Tensors) -> None:
-        kernel, D, batch_sizes = call
-        H, B = weights[1].shape[1], call.batch(x)
-        self._kept = [dense(weight) for weight in weights]  # as long as their addresses
-        self.weights = _addresses(_by_direction(self._kept, D))
-        self.layer = _packed_layer(weights[1], (kernel.name, x.dtype, D, x.shape[-1], H))
-        T, sizes = len(x), 0
-        if batch_sizes is not None:
-            T, sizes = len(batch_sizes), batch_sizes.data_ptr()
-        self.sequence = _kernels.Sequence(T, B, False, sizes, 0, 0)
-        self.threads = _kernels.choose_threads(kernel.name, T, B, D, H, torch.get_num_threads())
+def _crossing(
+    call: Call, x: Tensor, B: int, weights: Tensors
+) -> tuple[_kernels.Layer, list[int], _kernels.Sequence, int]:
+    """What either pass needs of the other side: layer, addresses of weights, rows, threads."""
+    kernel, D, batch_sizes = call
+    name = kernel.name
+    H, shape = weights[1].shape[1], x.shape
+    T, sizes = shape[0], 0
+    if batch_sizes is not None:
+        T, sizes = batch_sizes.shape[0], batch_sizes.data_ptr()
+    return (
+        _packed_layer(weights[1], (name, x.dtype, D, shape[-1], H)),
+        _addresses(_by_direction(weights, D)),
+        _kernels.Sequence(T, B, False, sizes, 0, 0),
+        _kernels.choose_threads(name, T, B, D, H, torch.get_num_threads()),
+    )
 
 
 _Sizes = tuple[str, torch.dtype, int, int, int]
@@ -190,6 +201,12 @@ def _packed_layer(owner: Tensor, sizes: _Sizes) -> _kernels.Layer:
 def _pair(states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
     """H and c, None for what is not there."""
     return (*states, None, None)[:2]  # type: ignore[return-value]  # mypy counts no slices
+
+
+def _gates_and_c(kernel: Kernel, saved: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """What `forward` saved, None for what the cell does not have."""
+    gates, c = saved[: kernel.num_values > 0], saved[kernel.num_values > 0 :]
+    return _pair(gates)[0], _pair(c)[0]
 
 
 def _by_direction(weights: Sequence[Tensor], D: int) -> Sequence[Tensor | None]:

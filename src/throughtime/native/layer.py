@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch.nn import Parameter
 
 from throughtime.cells import AnyCell, HiddenState, LSTMState, State
 from throughtime.errors import ShapeError
-from throughtime.native.functions import Layer, LayerForward
+from throughtime.native.functions import Layer, LayerForward, with_states
 from throughtime.native.kernels import Call, Kernel, KernelCell, forward, kernel_of
 from throughtime.native.operators import run_operator
 
@@ -69,7 +69,7 @@ def run_layer(
     kernel = kernel_of(cells[0])
     assert kernel is not None
     known = cast(Sequence[KernelCell], cells)
-    weights = tuple(weight for cell in known for weight in _weights(cell, kernel, x))
+    weights = _weights(known, kernel, x)
     call = Call(kernel, len(cells), batch_sizes)
     state_type = LSTMState if kernel.has_cell_state else HiddenState
     if state is not None:
@@ -81,15 +81,16 @@ def run_layer(
     if not (is_traced or is_transformed or is_recorded):
         results, _ = forward(call, x, state, weights, training=False)
         return results[0], state_type(*results[1:])
-    if state is None:
-        zeros = x.new_zeros((len(cells), call.batch(x), weights[1].shape[1]))
-        tensors = (x, *[zeros] * kernel.num_states, *weights)
+    row = (x, *(state or [None] * kernel.num_states), *weights)
     if is_traced:
-        results = run_operator(call, tensors)
+        results = run_operator(call, with_states(call, row))
     else:
         layer = Layer(call, partial(_loop, unroll, known, state_type, batch_sizes))
-        apply = LayerForward.apply if is_transformed else LayerForward.apply_eagerly
-        results = apply(layer, *tensors)
+        if is_transformed:
+            row = with_states(call, row)
+            results = LayerForward.apply(layer, *row)  # type: ignore[no-untyped-call]
+        else:
+            results = LayerForward.apply_eagerly(layer, *row)
     return results[0], state_type(*results[1 : 1 + kernel.num_states])
 
 
@@ -106,34 +107,45 @@ def _is_traced(tensors: Sequence[Tensor]) -> bool:
     )
 
 
-def _weights(cell: KernelCell, kernel: Kernel, x: Tensor) -> list[Tensor]:
-    """The weights that a cell has, each of the shape and kind the kernel reads."""
-    if (cell.bias_ih is None) != (cell.bias_hh is None):
-        raise ShapeError("bias_ih and bias_hh must both be there or not, got one; add the other.")
-    H = cell.weight_hh.shape[-1]
+def _weights(cells: Sequence[KernelCell], kernel: Kernel, x: Tensor) -> tuple[Tensor, ...]:
+    """The weights of every direction, each of the shape and kind the kernel reads."""
+    H = cells[0].weight_hh.shape[-1]
     rows = kernel.num_gates * H
-    weights = [cell.weight_ih, cell.weight_hh]
-    _check("weight_ih", cell.weight_ih, (rows, x.shape[-1]), x)
-    _check("weight_hh", cell.weight_hh, (rows, H), x)
-    if cell.bias_ih is not None and cell.bias_hh is not None:
-        weights += [cell.bias_ih, cell.bias_hh]
-        _check("bias_ih", cell.bias_ih, (rows,), x)
-        _check("bias_hh", cell.bias_hh, (rows,), x)
-    return weights
+    shapes = ((rows, x.shape[-1]), (rows, H), (rows,), (rows,))
+    dtype, weights = x.dtype, []
+    for cell in cells:
+        found = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
+        for index, weight in enumerate(found):
+            if weight is None:
+                _check_no_biases(found)
+            elif weight.shape != shapes[index] or weight.dtype is not dtype or not weight.is_cpu:
+                _explain_misfit(_NAMES[index], weight, shapes[index], x)
+            else:
+                weights.append(weight)
+    return tuple(weights)
+
+
+_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def _check_no_biases(weights: Sequence[Tensor | None]) -> None:
+    if weights[2] is not None or weights[3] is not None:
+        raise ShapeError("bias_ih and bias_hh must both be there or not, got one; add the other.")
 
 
 def _check_states(state: State, num_directions: int, H: int, x: Tensor) -> None:
     batch = state[0].shape[1] if state[0].dim() == 3 else -1
+    shape = (num_directions, batch, H)
     for name, field in zip(state._fields, state, strict=True):
-        _check(name, field, (num_directions, batch, H), x)
+        if field.shape != shape or field.dtype is not x.dtype or not field.is_cpu:
+            _explain_misfit(name, field, shape, x)
 
 
-def _check(name: str, tensor: Tensor, shape: tuple[int, ...], x: Tensor) -> None:
-    if tensor.shape != shape or tensor.dtype is not x.dtype or not tensor.is_cpu:
-        raise ShapeError(
-            f"{name} must be {list(shape)} in {x.dtype} on {x.device} to go with the input, got "
-            f"{list(tensor.shape)} in {tensor.dtype} on {tensor.device}; make them fit."
-        )
+def _explain_misfit(name: str, tensor: Tensor, shape: tuple[int, ...], x: Tensor) -> NoReturn:
+    raise ShapeError(
+        f"{name} must be {list(shape)} in {x.dtype} on {x.device} to go with the input, got "
+        f"{list(tensor.shape)} in {tensor.dtype} on {tensor.device}; make them fit."
+    )
 
 
 def _loop(
@@ -148,10 +160,9 @@ def _loop(
     num_states = len(state_type._fields)
     state, weights = state_type(*tensors[:num_states]), tensors[num_states:]
     kinds = len(weights) // len(cells)
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[:kinds]
     replaced: list[KernelCell] = []
     for d, cell in enumerate(cells):
-        given: dict[str, Any] = dict(zip(names, weights[d * kinds :], strict=False))
+        given: dict[str, Any] = dict(zip(_NAMES[:kinds], weights[d * kinds :], strict=False))
         replaced.append(replace(cell, **given))
     y, final = unroll(replaced, x, state, batch_sizes)
     return (y, *final)

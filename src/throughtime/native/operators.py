@@ -8,7 +8,7 @@ registered: compiled code has first derivatives only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -39,7 +39,8 @@ def layer_operator(
 def _(
     name: str, num_directions: int, tensors: Sequence[Tensor], batch_sizes: Tensor | None
 ) -> list[Tensor]:
-    x, states, _ = _layer(name, num_directions, batch_sizes).parts(tensors)
+    layer = _layer(name, num_directions, batch_sizes)
+    x, states = tensors[0], tensors[1 : layer.num_results]
     kernel = kernel_named(name)
     D, _, H = states[0].shape
     rows = x.shape[0] if batch_sizes is not None else x.shape[0] * x.shape[1]
@@ -64,7 +65,8 @@ def layer_backward_operator(
 ) -> list[Tensor]:
     """The gradients of x, states and weights; see `functions`."""
     layer = _layer(name, num_directions, batch_sizes)
-    return list(backward(layer.call, grads, layer.parts(tensors), y, tuple(saved), True))
+    gradients = backward(layer.call, grads, *layer.parts(tensors), y, saved, True)
+    return cast(list[Tensor], list(gradients))
 
 
 @layer_backward_operator.register_fake
@@ -90,7 +92,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> N
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     kept = ctx.saved_tensors
     tensors, (y, *saved) = list(kept[: ctx.num_tensors]), kept[ctx.num_tensors :]
-    _, states, _ = _layer(ctx.name, ctx.num_directions, ctx.batch_sizes).parts(tensors)
+    states = tensors[1 : 1 + kernel_named(ctx.name).num_states]
     filled = [
         torch.zeros_like(result) if grad is None else grad
         for grad, result in zip(grads, (y, *states), strict=False)
