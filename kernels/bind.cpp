@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bind_session.h"
 #include "dispatch.h"
 #include "lengths.h"
 
@@ -15,9 +16,6 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace throughtime {
-namespace {
-
-using Address = std::uintptr_t;  // of a tensor's first element, or 0
 
 CellKind cell_named(const std::string& name) {
     static constexpr const char* names[num_cells] = {"elman_tanh", "elman_relu", "lstm", "gru"};
@@ -27,6 +25,10 @@ CellKind cell_named(const std::string& name) {
     throw nb::value_error(
         ("cell must be elman_tanh, elman_relu, lstm or gru, got '" + name + "'.").c_str());
 }
+
+namespace {
+
+using Address = std::uintptr_t;  // of a tensor's first element, or 0
 
 template <class Real>
 Real* pointer(Address address) {
@@ -191,6 +193,9 @@ NB_MODULE(_kernels, m) {
             return choose_threads(cell_named(cell), T, B, D, H, most);
         },
         "cell"_a, "T"_a, "B"_a, "D"_a, "H"_a, "most"_a);
+    m.def("measure_operations", &measure_operations, "threads"_a);
+    m.def("measure_reading", &measure_reading, "bytes"_a, "threads"_a);
+    bind_sessions(m);
     m.def("variants", &known_variants);
     m.def("variant", &chosen_variant);
     m.def("use_variant", &use_variant, "name"_a);

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <cstring>
+#include <numeric>
 
 #include "team.h"
 
@@ -146,6 +149,53 @@ int choose_threads(CellKind cell, Size T, Size B, Size D, Size H, int most) {
     if (most < D || T * D * step_us < enough_per_call_us * D) return 1;
     const double per_direction = std::max(1.0, step_us / enough_per_step_us);
     return int(D) * int(std::min(per_direction, double(most / D)));
+}
+
+// What a member did, and when: the rate of a team is the sum of its members' rates.
+template <class Body>
+double rate_of_team(int threads, Body body) {
+    struct Timed {
+        Body& body;
+        std::vector<double> rates;
+    } timed{body, std::vector<double>(std::max(threads, 1))};
+    run_team(
+        threads,
+        [](const void* job, const Member& member) {
+            Timed& timed = *const_cast<Timed*>(static_cast<const Timed*>(job));
+            member.barriers[0].wait(member.count);
+            const auto start = std::chrono::steady_clock::now();
+            const double done = timed.body(member.index);
+            const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+            timed.rates[member.index] = done / passed.count();
+        },
+        &timed);
+    return std::accumulate(timed.rates.begin(), timed.rates.end(), 0.0);
+}
+
+double measure_operations(int threads) {
+    const Variant& variant = *chosen().load();
+    const auto run = [&](int) {
+        float out[16];
+        return variant.multiply_adds(1'000'000, out);
+    };
+    return rate_of_team(threads, run);
+}
+
+double measure_reading(Size bytes, int threads) {
+    const Variant& variant = *chosen().load();
+    std::vector<Buffer> buffers;
+    for (int index = 0; index < std::max(threads, 1); ++index) {
+        buffers.emplace_back(bytes);
+        std::memset(buffers.back().data(), 0, bytes);
+    }
+    const Size rounds = std::max<Size>(1, 50'000'000 / bytes);
+    const auto run = [&](int index) {
+        float out[16];
+        const float* from = static_cast<const float*>(buffers[index].data());
+        variant.read_through(from, bytes, 1, out);
+        return variant.read_through(from, bytes, rounds, out);
+    };
+    return rate_of_team(threads, run);
 }
 
 template const Functions<float>& chosen_functions<float>();

@@ -25,6 +25,12 @@ void run_pass(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& 
 // Threads worth their barriers, at most `most`: by the work of one step.
 int choose_threads(CellKind cell, Size T, Size B, Size D, Size H, int most);
 
+// Floating-point operations a second that `threads` threads reach in registers.
+double measure_operations(int threads);
+
+// Bytes a second that each of `threads` threads reads of its own `bytes` bytes, all together.
+double measure_reading(Size bytes, int threads);
+
 // The kernels of the chosen variant for one type of number.
 template <class Real>
 const Functions<Real>& chosen_functions();

@@ -107,6 +107,18 @@ struct Pack {
     Sizes sizes;
 };
 
+// One step of one layer and direction.
+template <class Real>
+struct StreamStep {
+    Real* h;               // [B, H] written
+    Real* c;               // [B, H] of the step before; written: the new one; LSTM
+    const Real* x;         // [B, I]
+    const Real* h_before;  // [B, H]
+    const Real* packed;    // the weights, by pack_forward
+    Sizes sizes;
+    Real* workspace;
+};
+
 struct Member;  // one thread of a run, team.h
 
 // One pass over a sequence: what it does, and how much room it wants, in elements.
@@ -122,11 +134,23 @@ template <class Real>
 struct CellFunctions {
     Pass<Real, Forward<Real>> forward;
     Pass<Real, Backward<Real>> backward;
+    void (*stream_step)(const StreamStep<Real>&);
+    Size (*stream_workspace)(const Sizes&);
+};
+
+// y [B, O] = W h + b, from weight [O, H] and bias [O] or null
+template <class Real>
+struct ReadoutFunctions {
+    Size (*packed)(Size O, Size H);  // elements
+    void (*pack)(Real* to, const Real* weight, const Real* bias, Size O, Size H);
+    void (*run)(Real* y, const Real* h, const Real* packed, Size B, Size O, Size H,
+                Real* workspace);  // [B, 128 bytes or less]
 };
 
 template <class Real>
 struct Functions {
     CellFunctions<Real> cells[num_cells];  // in the order of CellKind
+    ReadoutFunctions<Real> readout;
     void (*tanh)(Real* out, const Real* in, Size n);
     void (*sigmoid)(Real* out, const Real* in, Size n);
 };
@@ -136,6 +160,8 @@ struct Variant {
     Functions<float> in_float;
     Functions<double> in_double;
     std::uint64_t (*fingerprint)(const void* from, Size bytes);
+    double (*multiply_adds)(Size rounds, float* out);  // ceilings.h
+    double (*read_through)(const float* from, Size bytes, Size rounds, float* out);
 };
 
 }  // namespace throughtime

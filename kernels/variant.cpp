@@ -1,10 +1,12 @@
 // The kernels for one instruction set. CMake compiles this file once per variant, with the
 // flags of the set and its name in THROUGHTIME_VARIANT; the only symbol it exports is a table.
 #include "backward.h"
+#include "ceilings.h"
 #include "elman.h"
 #include "forward.h"
 #include "gru.h"
 #include "lstm.h"
+#include "stream.h"
 
 namespace throughtime {
 namespace {
@@ -26,12 +28,17 @@ constexpr CellFunctions<Real> functions_of() {
     return {{forward<Cell, Real>, pack_forward<Cell, Real>, forward_workspace<Cell, Real>,
              forward_packed<Cell, Real>},
             {backward<Cell, Real>, pack_backward<Cell, Real>, backward_workspace<Cell, Real>,
-             backward_packed<Cell, Real>}};
+             backward_packed<Cell, Real>},
+            stream_step<Cell, Real>,
+            stream_workspace<Cell, Real>};
 }
 
 template <class Real, class... Cells>
 constexpr Functions<Real> functions_for() {
-    return {{functions_of<Cells, Real>()...}, tanh_of_array<Real>, sigmoid_of_array<Real>};
+    return {{functions_of<Cells, Real>()...},
+            {readout_packed<Real>, pack_readout<Real>, readout<Real>},
+            tanh_of_array<Real>,
+            sigmoid_of_array<Real>};
 }
 
 // In the order of CellKind.
@@ -44,7 +51,11 @@ constexpr Functions<Real> functions = functions_for<Real, Elman<Tanh>, Elman<Rel
 #define NAME_OF(name) QUOTED(name)
 
 extern const Variant THROUGHTIME_VARIANT;
-const Variant THROUGHTIME_VARIANT = {NAME_OF(THROUGHTIME_VARIANT), functions<float>,
-                                     functions<double>, fingerprint};
+const Variant THROUGHTIME_VARIANT = {NAME_OF(THROUGHTIME_VARIANT),
+                                     functions<float>,
+                                     functions<double>,
+                                     fingerprint,
+                                     multiply_adds,
+                                     read_through};
 
 }  // namespace throughtime

@@ -20,12 +20,14 @@ MAY_IMPORT = {
     "layers": {"errors", "axes", "cells", "native"},
     "decode": {"errors", "axes", "cells", "native", "layers", "bptt"},
     "instruments": {"errors", "axes", "cells", "native", "layers", "bptt", "record"},
+    "stream": {"errors", "native", "layers"},
     "training": {"errors", "axes", "cells", "bptt", "data", "record"},
     "tasks": {
         *("errors", "axes", "cells", "native", "layers", "bptt"),
         *("data", "record", "decode", "instruments", "training"),
     },
-    "cli": {"errors", "data", "record", "decode", "instruments", "training", "tasks"},
+    "bench": {"errors", "cells", "native", "layers", "stream"},
+    "cli": {"bench", "errors", "data", "record", "decode", "instruments", "training", "tasks"},
 }
 
 

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from throughtime import stream as stream
     from throughtime.layers import GRU as GRU
     from throughtime.layers import LSTM as LSTM
     from throughtime.layers import RNN as RNN
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = dict.fromkeys(["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"], "layers")
-_FOLDERS = ["bptt", "cells", "decode", "errors", "instruments", "layers", "native"]
+_MODULES = ["bptt", "cells", "decode", "errors", "instruments", "layers", "native", "stream"]
 
-__all__ = sorted([*_HOME, *_FOLDERS])
+__all__ = sorted([*_HOME, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FOLDERS:
+    if name in _MODULES:
         return import_module(f"throughtime.{name}")
     if name in _HOME:
         return getattr(import_module(f"throughtime.{_HOME[name]}"), name)

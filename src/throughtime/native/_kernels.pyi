@@ -16,6 +16,9 @@ meanwhile, and one layer may be called by several threads at once.
 """
 
 from collections.abc import Sequence as Several
+from typing import Any
+
+from numpy.typing import NDArray
 
 class Sequence:
     """Which rows a call is about, and where their steps stand.
@@ -101,8 +104,67 @@ class Layer:
             ValueError: another number of addresses.
         """
 
+class Session32:
+    """A stack of layers and a readout in float32 that keep their state from step to step.
+
+    All arrays are C-contiguous in the session's type; nothing is converted by `step`,
+    `read_state` and `write_state`. A session may be called by several threads: calls wait for
+    each other.
+
+    Args:
+        rows: streams side by side.
+    """
+
+    def __init__(self, rows: int) -> None: ...
+    def add_layer(
+        self,
+        cell: str,
+        weight_ih: NDArray[Any],
+        weight_hh: NDArray[Any],
+        bias_ih: NDArray[Any] | None,
+        bias_hh: NDArray[Any] | None,
+    ) -> None:
+        """Puts a layer on top, whose weights are copied; shapes as in `Layer.forward`.
+
+        Raises:
+            ValueError: the sizes do not fit.
+        """
+
+    def add_readout(self, weight: NDArray[Any], bias: NDArray[Any] | None) -> None:
+        """Ends the stack with y = W h + b, [O, H] and [O]."""
+
+    def step(self, x: NDArray[Any], y: NDArray[Any]) -> None:
+        """Feeds x, rows*I numbers, and writes y, rows*O numbers.
+
+        Raises:
+            ValueError: another number of numbers.
+            TypeError: another type of array.
+        """
+
+    def reset(self, row: int) -> None:
+        """Sets the states of one row to zero."""
+
+    def read_state(self, to: NDArray[Any]) -> None:
+        """Writes all states to `to`: of every layer h [rows, H] and, of an LSTM, c [rows, H]."""
+
+    def write_state(self, from_: NDArray[Any]) -> None:
+        """Takes all states from an array as `read_state` fills it."""
+
+    @property
+    def state_size(self) -> int:
+        """How many numbers all states are."""
+
+class Session64(Session32):
+    """The same in float64."""
+
 def choose_threads(cell: str, T: int, B: int, D: int, H: int, most: int) -> int:
     """How many threads are worth starting, from 1 to `most`, by the work of one step."""
+
+def measure_operations(threads: int) -> float:
+    """Floating-point operations a second of `threads` threads in registers: the ceiling."""
+
+def measure_reading(bytes: int, threads: int) -> float:
+    """Bytes a second of `threads` threads together, each reading `bytes` bytes again and again."""
 
 def variants() -> list[str]:
     """Names of the instruction sets this processor can run, the fastest first."""

@@ -1,0 +1,110 @@
+// Streaming sessions in Python: numpy arrays in and out.
+#include "bind_session.h"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+
+#include "session.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace throughtime {
+
+CellKind cell_named(const std::string& name);  // bind.cpp
+
+namespace {
+
+template <class Real>
+using Array = nb::ndarray<Real, nb::c_contig, nb::device::cpu>;
+
+void check_size(const char* name, std::size_t size, Size expected) {
+    if (Size(size) == expected) return;
+    throw nb::value_error((std::string(name) + " must hold " + std::to_string(expected) +
+                           " numbers, got " + std::to_string(size) + ".")
+                              .c_str());
+}
+
+template <class Real>
+void add_layer(Session<Real>& session, const std::string& cell, Array<const Real> weight_ih,
+               Array<const Real> weight_hh, std::optional<Array<const Real>> bias_ih,
+               std::optional<Array<const Real>> bias_hh) {
+    const CellKind kind = cell_named(cell);
+    const Size G = num_gates[int(kind)], H = weight_hh.shape(1), I = weight_ih.shape(1);
+    check_size("weight_ih", weight_ih.size(), G * H * I);
+    check_size("weight_hh", weight_hh.size(), G * H * H);
+    if (bias_ih) check_size("bias_ih", bias_ih->size(), G * H);
+    if (bias_hh) check_size("bias_hh", bias_hh->size(), G * H);
+    if (session.outputs() > 0) check_size("inputs of the layer", I, session.outputs());
+    session.add_layer(kind,
+                      {weight_ih.data(), weight_hh.data(), bias_ih ? bias_ih->data() : nullptr,
+                       bias_hh ? bias_hh->data() : nullptr},
+                      I, H);
+}
+
+template <class Real>
+void add_readout(Session<Real>& session, Array<const Real> weight,
+                 std::optional<Array<const Real>> bias) {
+    const Size O = weight.shape(0), H = weight.shape(1);
+    check_size("inputs of the readout", H, session.outputs());
+    if (bias) check_size("bias", bias->size(), O);
+    session.add_readout(weight.data(), bias ? bias->data() : nullptr, O, H);
+}
+
+// A step of some microseconds is over before another Python thread would have been let in.
+constexpr Size worth_releasing = 65536;  // weights
+
+template <class Real>
+void step(Session<Real>& session, Array<const Real> x, Array<Real> y) {
+    check_size("x", x.size(), session.rows() * session.inputs());
+    check_size("a row of x", x.ndim() ? x.shape(x.ndim() - 1) : 0, session.inputs());
+    check_size("y", y.size(), session.rows() * session.outputs());
+    if (session.num_weights() * session.rows() < worth_releasing) {
+        session.step(x.data(), y.data());
+    } else {
+        nb::gil_scoped_release unlocked;
+        session.step(x.data(), y.data());
+    }
+}
+
+template <class Real>
+void bind(nb::module_& m, const char* name) {
+    using S = Session<Real>;
+    nb::class_<S>(m, name)
+        .def(nb::init<Size>(), "rows"_a)
+        .def("add_layer", &add_layer<Real>, "cell"_a, "weight_ih"_a, "weight_hh"_a,
+             "bias_ih"_a.none(), "bias_hh"_a.none())
+        .def("add_readout", &add_readout<Real>, "weight"_a, "bias"_a.none())
+        .def("step", &step<Real>, nb::arg("x").noconvert(), nb::arg("y").noconvert())
+        .def(
+            "reset",
+            [](S& session, Size row) {
+                if (row < 0 || row >= session.rows()) throw nb::index_error("no such row");
+                session.reset(row);
+            },
+            "row"_a)
+        .def(
+            "read_state",
+            [](S& session, Array<Real> to) {
+                check_size("state", to.size(), session.state_elements());
+                session.read_state(to.data());
+            },
+            nb::arg("to").noconvert())
+        .def(
+            "write_state",
+            [](S& session, Array<const Real> from) {
+                check_size("state", from.size(), session.state_elements());
+                session.write_state(from.data());
+            },
+            nb::arg("from_").noconvert())
+        .def_prop_ro("state_size", &S::state_elements);
+}
+
+}  // namespace
+
+void bind_sessions(nb::module_& m) {
+    bind<float>(m, "Session32");
+    bind<double>(m, "Session64");
+}
+
+}  // namespace throughtime

@@ -1,0 +1,11 @@
+// The part of the Python module that streams.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+
+namespace throughtime {
+
+void bind_sessions(nanobind::module_& m);
+
+}  // namespace throughtime

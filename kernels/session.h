@@ -1,0 +1,64 @@
+// A stack of layers and a readout that live from step to step: the state of one stream.
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include "dispatch.h"
+
+namespace throughtime {
+
+template <class Real>
+class Session {
+  public:
+    // For `rows` streams side by side, in the variant that is chosen now.
+    explicit Session(Size rows);
+
+    // Puts a layer on top; its weights are copied.
+    void add_layer(CellKind cell, const Weights<Real>& weights, Size I, Size H);
+
+    // Ends the stack with y = W h + b.
+    void add_readout(const Real* weight, const Real* bias, Size O, Size H);
+
+    // Feeds x [rows, inputs] and writes y [rows, outputs].
+    void step(const Real* x, Real* y);
+
+    // The states of row r become 0.
+    void reset(Size r);
+
+    // All states one after the other: of every layer h [rows, H] and, of an LSTM, c [rows, H].
+    void read_state(Real* to);
+    void write_state(const Real* from);
+
+    Size rows() const { return rows_; }
+    Size inputs() const { return layers_.empty() ? 0 : layers_.front().sizes.I; }
+    Size outputs() const;
+    Size state_elements() const;
+
+    // Numbers of weights that a step reads: how long it will take.
+    Size num_weights() const;
+
+  private:
+    struct Layer {
+        CellKind cell;
+        Sizes sizes;
+        Buffer packed, state;  // state: h, the other h, c
+        bool is_lstm() const { return cell == CellKind::lstm; }
+        Size elements() const { return sizes.B * sizes.H; }
+        Real* h(Size which) const { return static_cast<Real*>(state.data()) + which * elements(); }
+        Real* c() const { return h(2); }
+    };
+
+    // Calls body(layer, its numbers) for h and c of every layer, in the order of the state.
+    template <class Body>
+    void for_states(Body body);
+
+    Size rows_, newest_ = 0;  // which of the two h
+    const Functions<Real>& functions_;
+    std::vector<Layer> layers_;
+    Buffer readout_, workspace_;
+    Size readout_outputs_ = 0;
+    std::mutex one_at_a_time_;
+};
+
+}  // namespace throughtime

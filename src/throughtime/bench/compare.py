@@ -1,0 +1,125 @@
+"""Interleaved timing: every side is verified, then all take turns."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from throughtime.bench.peers import PEERS, Problem, Run, missing, ours
+from throughtime.bench.shapes import Shape
+
+SECONDS_PER_TURN = 0.02
+REST_S = 0.02
+"""Pause before each turn, in which the threads of the side before stop spinning."""
+
+
+@dataclass
+class Row:
+    """What was measured for one cell, shape and mode; times in seconds per call."""
+
+    cell: str
+    shape: Shape
+    mode: str
+    times: dict[str, list[float]]  # by side, in the order of the rounds
+    notes: list[str]  # sides that were left out, and why
+
+    def median(self, side: str) -> float:
+        """The median of a side."""
+        return statistics.median(self.times[side])
+
+    def best(self, *peers: str) -> tuple[str, float]:
+        """The fastest side whose name begins with one of the words, and its median."""
+        sides = [side for side in self.times if side.startswith(peers)]
+        fastest = min(sides, key=self.median)
+        return fastest, self.median(fastest)
+
+    def ratio(self, *peers: str) -> float:
+        """How many times faster we are than the best of these; below 1 we are slower."""
+        return self.best(*peers)[1] / self.best("throughtime")[1]
+
+    def spread(self) -> float:
+        """Half the distance of the quartiles of our best side, as a share of its median."""
+        times = sorted(self.times[self.best("throughtime")[0]])
+        low, high = times[len(times) // 4], times[-1 - len(times) // 4]
+        return (high - low) / 2 / statistics.median(times)
+
+    def rate(self) -> float:
+        """Our floating-point operations a second."""
+        return self.shape.operations(self.cell, self.mode) / self.best("throughtime")[1]
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The sides that are not ours."""
+        return tuple(side for side in self.times if not side.startswith("throughtime"))
+
+
+def compare(cell: str, shape: Shape, mode: str, peers: Sequence[str], rounds: int = 7) -> Row:
+    """Verifies all sides against the plain loop and times them in turns.
+
+    Args:
+        cell: rnn, lstm or gru.
+        shape: of the layer and its input.
+        mode: inference or training.
+        peers: names from `peers.PEERS`.
+        rounds: turns of every side.
+
+    Returns:
+        The times; a side that is not installed or gives other numbers is in the notes.
+    """
+    before = torch.get_num_threads()
+    try:
+        return _compare(Problem(cell, shape, mode), peers, rounds)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _compare(problem: Problem, peers: Sequence[str], rounds: int) -> Row:
+    truth, sides, notes = problem.truth(), dict(ours(problem)), []
+    for peer in peers:
+        if missing(peer):
+            notes.append(f"{peer}: {' and '.join(missing(peer))} not installed")
+        else:
+            sides |= dict(PEERS[peer][0](problem))
+    for name, run in list(sides.items()):
+        error = worst_error(run(), truth)
+        if error > 1e-3:
+            notes.append(f"{name}: differs from the loop by {error:.1e}, not timed")
+            del sides[name]
+    return Row(problem.cell, problem.shape, problem.mode, take_turns(sides, rounds), notes)
+
+
+def worst_error(found: Sequence[Any], truth: Sequence[Any]) -> float:
+    """The largest difference of any array, relative to its largest value."""
+    errors = [
+        float(np.abs(np.asarray(ours) - np.asarray(theirs)).max() / np.abs(theirs.numpy()).max())
+        for ours, theirs in zip(found, truth, strict=True)
+    ]
+    return max(errors)
+
+
+def take_turns(sides: dict[str, Run], rounds: int) -> dict[str, list[float]]:
+    """Seconds per call of every side, one entry per round."""
+    repeats = {
+        name: max(1, round(SECONDS_PER_TURN / seconds(run, 1))) for name, run in sides.items()
+    }
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, run in sides.items():
+            time.sleep(REST_S)
+            run()  # brings its numbers back into the caches
+            times[name].append(seconds(run, repeats[name]))
+    return times
+
+
+def seconds(run: Callable[[], Any], repeats: int) -> float:
+    """Seconds per call."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return (time.perf_counter() - start) / repeats

@@ -1,0 +1,78 @@
+"""The weights of trained layers as plain arrays, for what runs without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from throughtime import cells
+from throughtime.errors import OptionError
+from throughtime.layers.recurrent import Recurrent
+
+Arrays = tuple[Any, ...]
+
+
+def plain_weights(model: nn.Module | Sequence[nn.Module]) -> tuple[list[Arrays], Arrays | None]:
+    """Layers and readout of a stack of recurrent layers, as copies in numpy arrays.
+
+    Args:
+        model: a recurrent layer, or a sequence of them that may end with an `nn.Linear`.
+
+    Returns:
+        layers: of each (cell, weight_ih, weight_hh, bias_ih, bias_hh), biases may be None.
+        readout: (weight, bias) of the linear layer, or None.
+
+    Raises:
+        OptionError: something else is in the model, which is named.
+    """
+    parts: list[Any] = [model] if isinstance(model, Recurrent) else _children(model)
+    readout: Arrays | None = None
+    if len(parts) > 1 and isinstance(parts[-1], nn.Linear):
+        linear: Any = parts.pop()
+        readout = (_array(linear.weight), _array(linear.bias))
+    layers: list[Arrays] = []
+    for part in parts:
+        if not isinstance(part, Recurrent):
+            raise OptionError(
+                f"a stream must be made of recurrent layers of this library and end with nn.Linear "
+                f"or nothing, got {type(part).__name__}; pass the layers alone."
+            )
+        layers += _layers_of(part)
+    return layers, readout
+
+
+def _children(model: Any) -> list[Any]:
+    if isinstance(model, nn.Sequential | nn.ModuleList | list | tuple):
+        return list(model)
+    return [model]
+
+
+def _layers_of(part: Recurrent) -> Iterator[Arrays]:
+    for directions in part.cells():
+        if len(directions) > 1:
+            raise OptionError(
+                "a stream must run forward only, got a bidirectional layer, which needs the end "
+                "of its sequence; use one with bidirectional=False."
+            )
+        cell: Any = directions[0]
+        yield (
+            _name(cell),
+            *map(_array, (cell.weight_ih, cell.weight_hh)),
+            *map(_array, (cell.bias_ih, cell.bias_hh)),
+        )
+
+
+def _name(cell: Any) -> str:
+    if isinstance(cell, cells.Elman):
+        return f"elman_{cell.nonlinearity}"
+    if isinstance(cell, cells.LSTM) and cell.weight_hr is not None:
+        raise OptionError(
+            "a stream must have layers without projection, got proj_size > 0; use proj_size=0."
+        )
+    return type(cell).__name__.lower()
+
+
+def _array(weight: Tensor | None) -> Any:
+    return None if weight is None else weight.detach().cpu().numpy().copy()

@@ -1,0 +1,292 @@
+"""One step per call, for sequences that never end: `tt.stream(layer)` and what it saved.
+
+    >>> import numpy as np, torch, throughtime as tt
+    >>> session = tt.stream(tt.LSTM(2, 4))
+    >>> session.step(np.ones(2, np.float32)).shape
+    (4,)
+
+The module itself is called, `tt.stream(...)`, and holds `load` for sessions on disk. Neither
+`Session` nor `load` needs torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from throughtime.errors import DataError, OptionError, ShapeError
+from throughtime.native import _kernels
+from throughtime.native.weights import Array, LayerWeights, Readout, check_weights, described
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = "throughtime.stream"
+VERSION = 1
+_NATIVE = {"float32": _kernels.Session32, "float64": _kernels.Session64}
+
+
+class LayerState(NamedTuple):
+    """What one layer remembers; c is None but for an LSTM."""
+
+    h: Array  # [rows, H]
+    c: Array | None  # [rows, H]
+
+
+class Snapshot(NamedTuple):
+    """The state of a session at one moment, for `Session.restore`."""
+
+    numbers: Array  # all states one after the other
+    sizes: tuple[tuple[str, int], ...]  # cell and H of every layer
+    rows: int
+
+
+class Session:
+    """A stack of recurrent layers, and a linear readout, that remember from step to step.
+
+        h_t = layers(x_t, h_{t-1}),   y_t = W h_t + b        (y_t = h_t without a readout)
+
+    A session owns a copy of its weights; training the model later does not change it. Several
+    Python threads may call one session: steps then come one after the other.
+
+    Args:
+        layers: from the input upwards.
+        readout: W and b, or None.
+        rows: streams that run side by side.
+
+    Raises:
+        ShapeError: the weights do not fit each other.
+        OptionError: an unknown cell, or rows below 1.
+    """
+
+    def __init__(
+        self, layers: Sequence[LayerWeights], readout: Readout | None = None, rows: int = 1
+    ) -> None:
+        if rows < 1:
+            raise OptionError(f"rows must be at least 1, got {rows}; pass the number of streams.")
+        self._layers = [LayerWeights(*layer) for layer in layers]
+        self._readout = readout
+        check_weights(self._layers, readout)
+        self.dtype = self._layers[0].weight_ih.dtype
+        self.rows = rows
+        self.num_inputs = int(self._layers[0].weight_ih.shape[1])
+        top = self._layers[-1].weight_hh if readout is None else readout.weight
+        self.num_outputs = int(top.shape[1] if readout is None else top.shape[0])
+        self._native = _NATIVE[self.dtype.name](rows)
+        for layer in self._layers:
+            self._native.add_layer(*map(_dense, layer))
+        if readout is not None:
+            self._native.add_readout(*map(_dense, readout))
+
+    def step(self, x: Array, out: Array | None = None) -> Array:
+        """Feeds one step and gives its output.
+
+        Args:
+            x: [I], or [rows, I], in the session's dtype.
+            out: where to write y, C-contiguous, so that nothing is allocated; None for a new
+                array.
+
+        Returns:
+            y: [O] for an x without rows, or [rows, O]; `out` if it was given.
+
+        Raises:
+            ShapeError: x or out have another shape or dtype.
+        """
+        if not isinstance(x, np.ndarray):
+            x = self._checked(x)
+        if out is None:
+            out = np.empty((*x.shape[:-1], self.num_outputs), self.dtype)
+        try:
+            self._native.step(x, out)
+        except (TypeError, ValueError):
+            self._native.step(self._checked(x), self._checked_out(out))
+        return out
+
+    def _checked(self, x: Array) -> Array:
+        shapes = [(self.rows, self.num_inputs), *[(self.num_inputs,)] * (self.rows == 1)]
+        if not isinstance(x, np.ndarray) or x.shape not in shapes or x.dtype != self.dtype:
+            raise ShapeError(
+                f"x must be a numpy array {' or '.join(map(str, map(list, shapes)))} of "
+                f"{self.dtype}, got {described(x)}; convert it."
+            )
+        return np.ascontiguousarray(x)
+
+    def _checked_out(self, out: Array) -> Array:
+        size = self.rows * self.num_outputs
+        usable = isinstance(out, np.ndarray) and out.flags.c_contiguous and out.flags.writeable
+        if not usable or out.size != size or out.dtype != self.dtype:
+            raise ShapeError(
+                f"out must be a writable C-contiguous numpy array {[self.rows, self.num_outputs]} "
+                f"of {self.dtype}, got {described(out)}; make it with numpy.empty."
+            )
+        return out
+
+    def reset(self, rows: int | Iterable[int] | Array | None = None) -> None:
+        """Sets states to zero.
+
+        Args:
+            rows: which streams, by index or as a mask [rows] of bool; None for all.
+
+        Raises:
+            ShapeError: there is no such row.
+        """
+        try:
+            chosen = np.arange(self.rows)[slice(None) if rows is None else _index(rows)]
+        except IndexError as error:
+            raise ShapeError(
+                f"rows must be indices below {self.rows} or a mask of {self.rows}, got {rows}; "
+                "pass rows that the session has."
+            ) from error
+        for row in np.atleast_1d(chosen):
+            self._native.reset(int(row))
+
+    @property
+    def state(self) -> tuple[LayerState, ...]:
+        """A copy of what every layer remembers, from the input upwards."""
+        numbers, states, at = self._numbers(), [], 0
+        for layer in self._layers:
+            H = layer.weight_hh.shape[1]
+            fields: list[Array | None] = []
+            for _ in range(2 if layer.cell == "lstm" else 1):
+                fields.append(numbers[at : at + self.rows * H].reshape(self.rows, H))
+                at += self.rows * H
+            states.append(LayerState(*fields, *[None] * (2 - len(fields))))  # type: ignore[arg-type]
+        return tuple(states)
+
+    def snapshot(self) -> Snapshot:
+        """The state as one value, to come back to."""
+        return Snapshot(self._numbers(), self._sizes(), self.rows)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes back to a snapshot of this session, or of one of the same sizes.
+
+        Raises:
+            ShapeError: the snapshot is of other sizes.
+        """
+        if (snapshot.sizes, snapshot.rows) != (self._sizes(), self.rows):
+            raise ShapeError(
+                f"snapshot must be of layers {self._sizes()} and {self.rows} rows, got "
+                f"{snapshot.sizes} and {snapshot.rows}; take it from a session of the same sizes."
+            )
+        self._native.write_state(np.ascontiguousarray(snapshot.numbers, self.dtype))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes weights and sizes, not the state, as one safetensors file for `load`.
+
+        Raises:
+            DataError: there is a file of that name already.
+        """
+        from safetensors.numpy import save
+
+        path = Path(path)
+        if path.exists():
+            raise DataError(f"{path} must not exist yet, it does; choose another name.")
+        tensors = {
+            f"layers.{index}.{name}": _dense(array)
+            for index, layer in enumerate(self._layers)
+            for name, array in zip(LayerWeights._fields[1:], layer[1:], strict=True)
+            if array is not None
+        }
+        for name, array in zip(Readout._fields, self._readout or (), strict=False):
+            if array is not None:
+                tensors[f"readout.{name}"] = _dense(array)
+        about = {"version": VERSION, "cells": [layer.cell for layer in self._layers]}
+        content = save(tensors, {FORMAT: json.dumps(about | {"rows": self.rows})})
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+
+    def _numbers(self) -> Array:
+        numbers = np.empty(self._native.state_size, self.dtype)
+        self._native.read_state(numbers)
+        return numbers
+
+    def _sizes(self) -> tuple[tuple[str, int], ...]:
+        return tuple((layer.cell, int(layer.weight_hh.shape[1])) for layer in self._layers)
+
+
+def load(path: str | os.PathLike[str], rows: int | None = None) -> Session:
+    """The session that `Session.save` wrote, at zero state; torch is not needed.
+
+    Args:
+        path: the file; nothing in it is unpickled.
+        rows: streams side by side; None for as many as the saved session had.
+
+    Raises:
+        DataError: the file is missing, damaged, or no saved session.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            about = json.loads((file.metadata() or {}).get(FORMAT, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path} must be a saved session, it cannot be read: {error}") from error
+    if not isinstance(about, dict) or about.get("version") != VERSION:
+        raise DataError(
+            f"{path} must be a session of format {FORMAT} {VERSION}, its header says {about}; "
+            "save it with the version you load it with."
+        )
+    try:
+        layers = [
+            LayerWeights(cell, *_weights_of(index, tensors))
+            for index, cell in enumerate(about["cells"])
+        ]
+        weight = tensors.get("readout.weight")
+        readout = None if weight is None else Readout(weight, tensors.get("readout.bias"))
+        return Session(layers, readout, about["rows"] if rows is None else rows)
+    except (ShapeError, OptionError, KeyError, TypeError) as error:
+        raise DataError(f"{path} must be a saved session, its parts do not fit: {error}") from error
+
+
+def _weights_of(index: int, tensors: dict[str, Any]) -> list[Any]:
+    return [tensors.get(f"layers.{index}.{name}") for name in LayerWeights._fields[1:]]
+
+
+def open_session(model: nn.Module | Sequence[nn.Module], rows: int = 1) -> Session:
+    """A session that runs a trained model step by step: `tt.stream(model)`.
+
+    Args:
+        model: a layer of this library, a sequence of them (a list, `nn.Sequential`), or one that
+            ends with an `nn.Linear`, the readout. One direction, no projection, on the CPU.
+        rows: streams that run side by side.
+
+    Returns:
+        A session over a copy of the weights as they are now; dropout does not act.
+
+    Raises:
+        OptionError: the model holds something else, which is named.
+    """
+    from throughtime.layers.export import plain_weights
+
+    layers, readout = plain_weights(model)
+    top = Readout(*readout) if readout else None
+    return Session([LayerWeights(*layer) for layer in layers], top, rows)
+
+
+def _dense(value: Any) -> Any:
+    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
+
+
+def _index(rows: Any) -> Any:
+    return rows if isinstance(rows, int) else np.asarray(rows if len(rows) else np.array([], int))
+
+
+class _Callable(ModuleType):
+    """Lets `tt.stream(model)` and `throughtime.stream.load(path)` both be what they say."""
+
+    def __call__(self, model: nn.Module | Sequence[nn.Module], rows: int = 1) -> Session:
+        return open_session(model, rows)
+
+
+sys.modules[__name__].__class__ = _Callable

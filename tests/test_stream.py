@@ -1,0 +1,304 @@
+"""A stream's single steps are the layer's sequence, with torch and without."""
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+from torch import nn
+
+import throughtime as tt
+from throughtime.errors import DataError, OptionError, ShapeError
+from throughtime.stream import FORMAT, Session
+
+LAYERS = {
+    "tanh": tt.RNN,
+    "relu": lambda *args, **options: tt.RNN(*args, nonlinearity="relu", **options),
+    "gru": tt.GRU,
+    "lstm": tt.LSTM,
+}
+each_layer = pytest.mark.parametrize("layer", list(LAYERS))
+I, H, O, T = 3, 5, 2, 7
+
+
+def stack(layer="lstm", dtype=torch.float64, hidden=H, **options):
+    torch.manual_seed(1)
+    return [LAYERS[layer](I, hidden, dtype=dtype, **options), nn.Linear(hidden, O, dtype=dtype)]
+
+
+def outputs(model, x):
+    """The layers' own, [T, rows, O]."""
+    with torch.no_grad():
+        for part in model:
+            x = part(x) if isinstance(part, nn.Linear) else part(x)[0]
+    return x.numpy()
+
+
+def stepped(session, x):
+    return np.stack([session.step(x_t) for x_t in x.numpy()])
+
+
+@each_layer
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize("hidden", [1, 5, 8, 17, 100])
+def test_single_steps_are_one_unroll(layer, dtype, rows, hidden):
+    model = stack(layer, dtype, hidden, num_layers=2)
+    x = torch.randn(T, rows, I, dtype=dtype)
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    np.testing.assert_allclose(
+        stepped(tt.stream(model, rows), x), outputs(model, x), atol=tolerance, rtol=tolerance
+    )
+
+
+@each_layer
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_layer_alone_gives_its_hidden_state(layer, bias):
+    alone = LAYERS[layer](I, H, bias=bias, dtype=torch.float64)
+    x = torch.randn(T, 1, I, dtype=torch.float64)
+    session = tt.stream(alone)
+    np.testing.assert_allclose(stepped(session, x[:, 0]), outputs([alone], x)[:, 0], atol=1e-12)
+
+
+def test_layers_of_several_modules_make_one_stack():
+    model = nn.Sequential(tt.GRU(I, 4), tt.LSTM(4, H), tt.RNN(H, 6), nn.Linear(6, O, bias=False))
+    x = torch.randn(T, 1, I)
+    np.testing.assert_allclose(stepped(tt.stream(model), x), outputs(model, x), atol=1e-6)
+
+
+@each_layer
+def test_state_is_the_layers_state(layer):
+    model = stack(layer, num_layers=2)
+    x = torch.randn(T, 3, I, dtype=torch.float64)
+    session = tt.stream(model, rows=3)
+    stepped(session, x)
+    with torch.no_grad():
+        final = model[0](x)[1]
+    for index, state in enumerate(session.state):
+        for ours, theirs in zip(state, final if layer == "lstm" else [final], strict=False):
+            np.testing.assert_allclose(ours, theirs[index], atol=1e-12)
+
+
+@each_layer
+@pytest.mark.parametrize("rows", [[1], np.array([False, True, False]), 1, (1, 1)])
+def test_reset_rows_begin_afresh_and_others_go_on(layer, rows):
+    session, x = tt.stream(stack(layer), rows=3), torch.randn(T, 3, I, dtype=torch.float64).numpy()
+    afresh, untouched = tt.stream(stack(layer), rows=3), tt.stream(stack(layer), rows=3)
+    for each in (session, untouched):
+        each.step(x[0])
+    session.reset(rows)
+    after, first, second = session.step(x[1]), afresh.step(x[1]), untouched.step(x[1])
+    assert np.array_equal(after[1], first[1]) and np.array_equal(after[[0, 2]], second[[0, 2]])
+
+
+def test_reset_without_rows_is_a_new_session():
+    session, x = tt.stream(stack()), np.ones(I)
+    first = session.step(x)
+    session.step(x)
+    session.reset()
+    assert np.array_equal(session.step(x), first)
+
+
+@each_layer
+def test_a_snapshot_is_come_back_to(layer):
+    session, x = tt.stream(stack(layer, num_layers=2), rows=2), np.ones((2, I))
+    session.step(x)
+    snapshot = session.snapshot()
+    expected = session.step(x)
+    session.step(x)
+    session.restore(snapshot)
+    assert np.array_equal(session.step(x), expected)
+
+
+def test_a_snapshot_of_other_sizes_is_refused():
+    with pytest.raises(ShapeError, match=r"\(\('lstm', 5\),\) and 1 rows, got .*'gru'"):
+        tt.stream(stack("lstm")).restore(tt.stream(stack("gru")).snapshot())
+
+
+def test_training_on_does_not_change_an_open_session():
+    model = stack()
+    session, x = tt.stream(model), np.ones(I)
+    before = session.step(x)
+    session.reset()
+    for parameter in model[0].parameters():
+        parameter.data.zero_()
+    assert np.array_equal(session.step(x), before)
+
+
+def test_out_is_written_and_returned():
+    session, out = tt.stream(stack()), np.empty(O)
+    assert session.step(np.ones(I), out) is out
+    session.reset()
+    assert np.array_equal(session.step(np.ones(I)), out)
+
+
+def test_an_array_that_is_not_contiguous_is_copied():
+    session = tt.stream(stack(), rows=2)
+    wide = np.random.default_rng(0).normal(size=(2, 2 * I))
+    y = session.step(wide[:, ::2])
+    session.reset()
+    assert np.array_equal(session.step(np.ascontiguousarray(wide[:, ::2])), y)
+
+
+@pytest.mark.parametrize(
+    ("x", "came"),
+    [
+        (np.ones(I, np.float32), r"\[3\] of float32"),
+        (np.ones(I + 1), r"\[4\] of float64"),
+        (np.ones((3, 1)), r"\[3, 1\] of float64"),
+        ([1.0] * I, "list"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_refused(x, came):
+    with pytest.raises(ShapeError, match=rf"x must be .*\[1, 3\] or \[3\] of float64, got {came}"):
+        tt.stream(stack()).step(x)
+
+
+def test_rows_and_inputs_are_not_mixed_up():
+    with pytest.raises(ShapeError, match=r"got \[3, 2\] of float64"):
+        tt.stream(stack(), rows=2).step(np.ones((3, 2)), np.empty((2, O)))
+
+
+@pytest.mark.parametrize("out", [np.empty(O, np.float32), np.empty(5), np.empty((1, 4))[:, ::2]])
+def test_an_output_that_does_not_fit_is_refused(out):
+    with pytest.raises(ShapeError, match="out must be a writable C-contiguous"):
+        tt.stream(stack()).step(np.ones(I), out)
+
+
+@pytest.mark.parametrize("rows", [[3], -4, [True, False]])
+def test_rows_that_are_not_there_are_refused(rows):
+    with pytest.raises(ShapeError, match="indices below 3 or a mask of 3"):
+        tt.stream(stack(), rows=3).reset(rows)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (tt.LSTM(I, H, bidirectional=True), "bidirectional"),
+        (tt.LSTM(I, H, proj_size=2), "proj_size"),
+        (nn.LSTM(I, H), "got LSTM"),
+        ([tt.GRU(I, H), nn.ReLU()], "got ReLU"),
+        (nn.Linear(I, O), "got Linear"),
+        ([], "one or more, got none"),
+        ([tt.GRU(I, H), tt.GRU(H + 1, H)], r"weight_ih must be \[15, 5\].* got \[15, 6\]"),
+        ([tt.GRU(I, H), nn.Linear(H + 1, O)], r"readout weight must be \[2, 5\]"),
+        (tt.GRU(I, H).half(), "float16"),
+    ],
+)
+def test_a_model_that_cannot_stream_is_refused(model, message):
+    with pytest.raises((OptionError, ShapeError), match=message):
+        tt.stream(model)
+
+
+def test_a_stream_needs_a_row():
+    with pytest.raises(OptionError, match="rows must be at least 1, got 0"):
+        tt.stream(stack(), rows=0)
+
+
+def test_threads_take_turns_in_one_session():
+    model = stack(hidden=300)
+    session, x, seen = tt.stream(model), np.ones(I), []
+    expected = {tuple(y) for y in stepped(session, torch.ones(80, I, dtype=torch.float64))}
+    session.reset()
+    threads = [
+        threading.Thread(target=lambda: seen.extend(tuple(session.step(x)) for _ in range(20)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 80 and set(seen) == expected
+
+
+@each_layer
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_saved_session_gives_the_same_bits(layer, bias, tmp_path):
+    session = tt.stream(stack(layer, num_layers=2, bias=bias), rows=2)
+    session.save(tmp_path / "stream.safetensors")
+    loaded = tt.stream.load(tmp_path / "stream.safetensors")
+    x = torch.randn(T, 2, I, dtype=torch.float64)
+    assert np.array_equal(stepped(session, x), stepped(loaded, x))
+    assert tt.stream.load(tmp_path / "stream.safetensors", rows=5).rows == 5
+
+
+def test_a_saved_session_runs_where_torch_cannot_be_imported(tmp_path):
+    session, x = tt.stream(stack()), np.ones(I)
+    session.save(tmp_path / "stream")
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np, throughtime.stream\n"
+        f"session = throughtime.stream.load({str(tmp_path / 'stream')!r})\n"
+        "print(session.step(np.ones(3)).tolist())"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.stdout == f"{session.step(x).tolist()}\n", run.stderr
+
+
+def test_saving_overwrites_nothing(tmp_path):
+    (tmp_path / "stream").write_text("mine")
+    with pytest.raises(DataError, match="must not exist yet"):
+        tt.stream(stack()).save(tmp_path / "stream")
+    assert (tmp_path / "stream").read_text() == "mine"
+
+
+def damage_header(path):
+    save_file({"a": np.ones(2)}, path)
+
+
+def damage_version(path):
+    save_file({"a": np.ones(2)}, path, {FORMAT: '{"version": 9}'})
+
+
+def damage_cell(path):
+    save_file(
+        {"layers.0.weight_ih": np.ones((2, 2))},
+        path,
+        {FORMAT: '{"version": 1, "cells": ["mamba"], "rows": 1}'},
+    )
+
+
+def damage_shapes(path):
+    weights = {"layers.0.weight_ih": np.ones((6, 2)), "layers.0.weight_hh": np.ones((6, 3))}
+    save_file(weights, path, {FORMAT: '{"version": 1, "cells": ["gru"], "rows": 1}'})
+
+
+def damage_rows(path):
+    weights = {"layers.0.weight_ih": np.ones((3, 2)), "layers.0.weight_hh": np.ones((3, 3))}
+    save_file(weights, path, {FORMAT: '{"version": 1, "cells": ["elman_tanh"], "rows": "x"}'})
+
+
+def damage_end(path):
+    tt.stream(stack()).save(path)
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [damage_header, damage_version, damage_cell, damage_shapes, damage_rows, damage_end, str],
+)
+def test_a_file_that_is_no_session_is_refused(damage, tmp_path):
+    damage(tmp_path / "stream")
+    with pytest.raises(DataError, match="stream must be a"):
+        tt.stream.load(tmp_path / "stream")
+
+
+@pytest.mark.long
+def test_a_million_steps_take_no_memory():
+    import resource
+
+    session, x, out = tt.stream(stack("lstm")), np.ones(I), np.empty(O)
+    for _ in range(1000):
+        session.step(x, out)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(1_000_000):
+        session.step(x, out)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss == before
+
+
+def test_sessions_are_made_of_plain_arrays_too():
+    weights = ("elman_tanh", np.ones((2, 1)), np.zeros((2, 2)), None, None)
+    np.testing.assert_allclose(Session([weights]).step(np.array([0.5])), np.tanh([0.5, 0.5]))
