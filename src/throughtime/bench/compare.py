@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from throughtime.bench.machine import Ceilings, measure_ceilings
 from throughtime.bench.peers import PEERS, Problem, Run, missing, ours
 from throughtime.bench.shapes import Shape
 
@@ -27,6 +28,7 @@ class Row:
     shape: Shape
     mode: str
     times: dict[str, list[float]]  # by side, in the order of the rounds
+    ceilings: Ceilings  # of the machine, measured just before and after
     notes: list[str]  # sides that were left out, and why
 
     def median(self, side: str) -> float:
@@ -52,6 +54,25 @@ class Row:
     def rate(self) -> float:
         """Our floating-point operations a second."""
         return self.shape.operations(self.cell, self.mode) / self.best("throughtime")[1]
+
+    def share(self) -> float:
+        """Our operations as a share of what the processor can do on as many threads."""
+        threads = int(self.best("throughtime")[0].rsplit(" ", 1)[1])
+        return self.rate() / self.ceilings.operations[threads]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Row:
+        """The row that `as_dict` gave, also after its keys became text."""
+        ceilings = {
+            name: {int(threads): rates for threads, rates in by_threads.items()}
+            for name, by_threads in content["ceilings"].items()
+        }
+        found = {**content, "shape": Shape(*content["shape"]), "ceilings": Ceilings(**ceilings)}
+        return cls(**found)
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -91,7 +112,10 @@ def _compare(problem: Problem, peers: Sequence[str], rounds: int) -> Row:
         if error > 1e-3:
             notes.append(f"{name}: differs from the loop by {error:.1e}, not timed")
             del sides[name]
-    return Row(problem.cell, problem.shape, problem.mode, take_turns(sides, rounds), notes)
+    before = measure_ceilings()
+    times = take_turns(sides, rounds)
+    ceilings = before.with_better(measure_ceilings())
+    return Row(problem.cell, problem.shape, problem.mode, times, ceilings, notes)
 
 
 def worst_error(found: Sequence[Any], truth: Sequence[Any]) -> float:

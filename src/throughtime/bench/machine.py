@@ -12,7 +12,7 @@ from throughtime.native import _kernels
 SIZES = {"L1": 16 << 10, "L2": 256 << 10, "L3": 4 << 20, "memory": 64 << 20}
 """Bytes per thread that are read to measure the rate of a level."""
 
-PACKAGES = ("torch", "jax", "onnxruntime", "numpy", "throughtime")
+PACKAGES = ("throughtime", "torch", "jax", "onnxruntime", "numpy")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,16 @@ class Ceilings:
 
     operations: dict[int, float]  # floating-point operations a second in registers
     reading: dict[int, dict[str, float]]  # bytes a second of all threads, by level
+
+    def with_better(self, other: Ceilings) -> Ceilings:
+        """The better of two measurements."""
+        return Ceilings(
+            {n: max(rate, other.operations[n]) for n, rate in self.operations.items()},
+            {
+                n: {level: max(rate, other.reading[n][level]) for level, rate in rates.items()}
+                for n, rates in self.reading.items()
+            },
+        )
 
 
 def measure_ceilings(threads: tuple[int, ...] = (1, 2), rounds: int = 5) -> Ceilings:

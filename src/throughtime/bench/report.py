@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from throughtime.bench.compare import Row
@@ -20,16 +21,15 @@ RIGHT = (3, 4, 5, 6, 8)
 COLOURS = {"rnn": "#3b7dd8", "lstm": "#c2410c", "gru": "#15803d"}
 
 
-def cells_of(row: Row, ceilings: Ceilings) -> list[str]:
+def cells_of(row: Row) -> list[str]:
     """One row of the table, in the order of `HEAD`; a dash where nobody else was timed."""
-    mine, time = row.best("throughtime")
-    share = row.rate() / ceilings.operations[int(mine.rsplit(" ", 1)[1])]
+    time = row.best("throughtime")[1]
     timed_torch = any(side.startswith("torch,") for side in row.others)
     return [
         *(row.cell, str(row.shape), row.mode, f"{1e3 * time:.3g}", f"{100 * row.spread():.0f}"),
         f"{row.ratio('torch,'):.2f}" if timed_torch else "-",
         *((f"{row.ratio(*row.others):.2f}", row.best(*row.others)[0]) if row.others else "--"),
-        f"{100 * share:.0f} %",
+        f"{100 * row.share():.0f} %",
     ]
 
 
@@ -53,26 +53,17 @@ def slower_rows(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.ratio(*row.others) < 1 - row.spread()]
 
 
-def as_json(rows: Sequence[Row], ceilings: Ceilings, about: dict[str, str]) -> dict[str, Any]:
-    """Everything that was measured; times in seconds."""
-    return {
-        "machine": about,
-        "operations_per_s": ceilings.operations,
-        "bytes_per_s": ceilings.reading,
-        "rows": [
-            {
-                "cell": row.cell,
-                "shape": list(row.shape),
-                "mode": row.mode,
-                "seconds": row.times,
-                "notes": row.notes,
-            }
-            for row in rows
-        ],
-    }
+def as_json(rows: Sequence[Row], about: dict[str, str]) -> dict[str, Any]:
+    """Everything that was measured; times in seconds, rates per second."""
+    return {"machine": about, "rows": [row.as_dict() for row in rows]}
 
 
-def draw_roofline(rows: Sequence[Row], ceilings: Ceilings) -> Figure:
+def best_ceilings(rows: Sequence[Row]) -> Ceilings:
+    """The best that was measured beside any row."""
+    return reduce(Ceilings.with_better, [row.ceilings for row in rows])
+
+
+def draw_roofline(rows: Sequence[Row]) -> Figure:
     """Our rates against operations per byte of weights, under what the machine allows.
 
     A call reads W_hh at every step and W_ih once; with B rows each number serves 2 B operations.
@@ -81,6 +72,7 @@ def draw_roofline(rows: Sequence[Row], ceilings: Ceilings) -> Figure:
     """
     from matplotlib.figure import Figure
 
+    ceilings = best_ceilings(rows)
     threads = max(ceilings.operations)
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()

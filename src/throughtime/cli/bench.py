@@ -51,19 +51,19 @@ def bench(
     shapes = [measuring.Shape.parse(text) for text in shape or DEFAULT_SHAPES]
     console, about = Console(highlight=False), machine.about()
     console.print(f"{about['processor']}, {about['kernels']} kernels, torch {about['torch']}")
-    ceilings, rows = machine.measure_ceilings(), []
-    console.print(ceilings_line(ceilings))
+    rows = []
     for name in cell or measuring.CELLS:
         for size in shapes:
             for kind in mode or measuring.MODES:
                 rows.append(measuring.compare(name, size, kind, peer or list(PEERS), rounds))
-    console.print(table_of(rows, ceilings))
+    console.print(table_of(rows))
+    console.print(ceilings_line(report.best_ceilings(rows)))
     for note in dict.fromkeys(note for row in rows for note in row.notes):
         console.print(f"left out: {note}")
     if out is not None:
         from throughtime.record import write_json
 
-        write_json(out, report.as_json(rows, ceilings, about))
+        write_json(out, report.as_json(rows, about))
 
 
 def ceilings_line(ceilings: Ceilings) -> str:
@@ -78,7 +78,7 @@ def ceilings_line(ceilings: Ceilings) -> str:
     return "at best, " + "; ".join(parts)
 
 
-def table_of(rows: list[Row], ceilings: Ceilings) -> Table:
+def table_of(rows: list[Row]) -> Table:
     """What was measured, for a terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -90,5 +90,5 @@ def table_of(rows: list[Row], ceilings: Ceilings) -> Table:
         justify: Literal["left", "right"] = "right" if index in report.RIGHT else "left"
         table.add_column(name, justify=justify, no_wrap=True, overflow="fold")
     for row in rows:
-        table.add_row(*report.cells_of(row, ceilings))
+        table.add_row(*report.cells_of(row))
     return table
