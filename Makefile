@@ -1,6 +1,7 @@
 # Two commands do everything on a machine with Python 3.11+, make and a C++ compiler:
 #   make demo   trains, compares, samples and draws (a few minutes)
 #   make test   runs everything that must pass
+# and `make bench` measures docs/benchmarks.md anew (half an hour on an idle machine).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCE_FOLDERS := $(shell find src -type d -not -name __pycache__)
 BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*) $(SOURCE_FOLDERS)
 
-.PHONY: setup demo test test-all lint format clean
+.PHONY: setup demo bench test test-all lint format clean
 
 setup: $(VENV)/.installed
 
@@ -25,6 +26,11 @@ $(VENV)/.installed: $(VENV)/.tools $(BUILD_INPUTS)
 
 demo: setup
 	$(BIN)/throughtime demo
+
+bench: setup
+	$(PIP) install -c constraints.txt -e '.[bench]' --no-build-isolation
+	$(BIN)/python benchmarks/run.py build/benchmarks.json
+	$(BIN)/python benchmarks/page.py build/benchmarks.json docs
 
 test: setup lint
 	$(BIN)/pytest

@@ -7,7 +7,10 @@
 //   dW_ih += sum dz^T x    dW_hh += sum da^T h_before    db += sum da    dx = dz W_ih
 //
 // The sums over a block begin at 0 and are added to the whole, so that a long sequence loses no
-// more digits than its number of blocks. Members split the units as in forward.h.
+// more digits than its number of blocks.
+//
+// Members share the steps as in forward.h, by rows or by units; the gradients of weights and inputs
+// always by units.
 #pragma once
 
 #include "pack.h"
@@ -26,7 +29,8 @@ class BackwardRun {
     // Lays out the buffers; with a workspace of null it only counts them.
     BackwardRun(const Backward<Real>& job, Size d, const Member& member, Room<Real> room)
         : job(job),
-          at{job.sizes, job.rows, d},
+          all{job.sizes, job.rows, d},
+          at(all),
           group(group_for(member, d, job.sizes.D)),
           packed(packed_backward<Cell, Real>(job.sizes)),
           weights(job.packed + d * packed.elements()) {
@@ -38,8 +42,10 @@ class BackwardRun {
         da_stride = row_stride<Real>(Cell::G * H);
         n_stride = row_stride<Real>(R);
         const auto shared = [&](Size elements) { return room.take(D * elements) + d * elements; };
-        dh = shared(B * h_stride);
-        dc = Cell::has_c ? shared(B * h_stride) : nullptr;
+        // resets add to one gradient of the fresh state, which is shared by units
+        by_rows = shares_rows<Real>(sizes, Cell::G, member) && !job.rows.reset;
+        dh = shared((B + member.count) * h_stride);
+        dc = Cell::has_c ? shared((B + member.count) * h_stride) : nullptr;
         dz = shared(R * da_stride);
         da = Cell::splits ? shared(R * da_stride) : dz;
         da_columns = shared(Cell::G * H * n_stride);
@@ -54,6 +60,15 @@ class BackwardRun {
         begin = mine_hh.begin * P::width;
         end = smaller(mine_hh.end * P::width, H);
         da_columns += begin * Cell::G * n_stride;
+        panels = mine_hh, first = begin, last = end;
+        if (by_rows) {
+            at.first = group.index;
+            at.every = group.count;
+            panels = {0, packed.panels_hh}, first = 0, last = H;
+            const Size rows = num_panels(B, group.count);
+            dh += group.index * rows * h_stride;
+            if (Cell::has_c) dc += group.index * rows * h_stride;
+        }
     }
 
     Size elements() const { return used; }
@@ -62,15 +77,16 @@ class BackwardRun {
         if (group.count == 0) return;
         start();
         for (Size end = job.sizes.T; end > 0;) {
-            const Block block = at.block_to(end, block_rows);
+            const Block block = all.block_to(end, block_rows);
             pack_inputs(block);
             Size row = block.rows;
             for (Size i = block.end - 1; i >= block.begin; --i) {
-                row -= at.active(i);
+                row -= all.active(i);
                 gate_gradients(i, row);
-                group.meet();
+                if (!by_rows) group.meet();
                 state_gradients(i, row);
             }
+            if (by_rows) group.meet();
             weight_gradients(block);
             input_gradients(block);
             group.meet();  // before the buffers are written again
@@ -93,8 +109,8 @@ class BackwardRun {
         }
         if (job.dh_fresh) std::memset(job.dh_fresh + at.d * H + begin, 0, bytes(end - begin));
         if (job.dc_fresh) std::memset(job.dc_fresh + at.d * H + begin, 0, bytes(end - begin));
-        for (Size r = 0; r < job.sizes.B; ++r) {
-            for (Size u = begin; u < end; ++u) {
+        for (Size r = 0; r < at.batch_size(); ++r) {
+            for (Size u = first; u < last; ++u) {
                 dh[r * h_stride + u] = job.dh_n ? job.dh_n[at.state(r) + u] : Real(0);
                 if (!Cell::has_c) continue;
                 dc[r * h_stride + u] = job.dc_n ? job.dc_n[at.state(r) + u] : Real(0);
@@ -112,8 +128,8 @@ class BackwardRun {
     }
 
     // The state that row r of step i started from.
-    const Real* before(const Real* over_time, const Real* initial, const Real* fresh, Size i,
-                       Size r) const {
+    const Real* before(const Direction& at, const Real* over_time, const Real* initial,
+                       const Real* fresh, Size i, Size r) const {
         const Size H = job.sizes.H;
         if (at.is_fresh(i, r)) return fresh ? fresh + at.d * H : zeros;
         if (r < at.carried(i)) return over_time + at.kept(i - 1, r) * H;
@@ -123,26 +139,28 @@ class BackwardRun {
     // Inputs and states of the block as panels: the right-hand sides of the weights' gradients.
     void pack_inputs(const Block& block) {
         const Size I = job.sizes.I, H = job.sizes.H;
-        at.for_rows(block, [&](Size i, Size r, Size n) {
-            pack_row(x_panels, job.x + at.place(i, r) * I, n, panel_rows, I, mine_ih);
-            pack_row(h_panels, before(job.y, job.h0, job.h_fresh, i, r), n, panel_rows, H, mine_hh);
+        all.for_rows(block, [&](Size i, Size r, Size n) {
+            pack_row(x_panels, job.x + all.place(i, r) * I, n, panel_rows, I, mine_ih);
+            pack_row(h_panels, before(all, job.y, job.h0, job.h_fresh, i, r), n, panel_rows, H,
+                     mine_hh);
         });
     }
 
-    // da of this member's units of step i, whose rows begin at `row` in the block. dh and dc hold
+    // da of this member's part of step i, whose rows begin at `row` in the block. dh and dc hold
     // what arrives from the steps after; what bypasses the product is left there for the step
     // before.
     void gate_gradients(Size i, Size row) {
         const Size H = job.sizes.H, active = at.active(i);
         for (Size r = 0; r < active; ++r) {
-            const Size kept = at.kept(i, r), state = r * h_stride;
-            const Real* h_before = before(job.y, job.h0, job.h_fresh, i, r);
-            const Real* c_before = Cell::has_c ? before(job.c, job.c0, job.c_fresh, i, r) : nullptr;
-            for_units<Real>(begin, end, [&](auto units, Size u) {
+            const Size kept = at.kept(i, r), state = r * h_stride, n = row + at.of_all(r);
+            const Real* h_before = before(at, job.y, job.h0, job.h_fresh, i, r);
+            const Real* c_before =
+                Cell::has_c ? before(at, job.c, job.c0, job.c_fresh, i, r) : nullptr;
+            for_units<Real>(first, last, [&](auto units, Size u) {
                 StepBackward<Real> step{};
                 step.H = H;
-                step.dz = dz + (row + r) * da_stride + u;
-                step.da = da + (row + r) * da_stride + u;
+                step.dz = dz + n * da_stride + u;
+                step.da = da + n * da_stride + u;
                 step.h = job.y + kept * H + u;
                 step.h_before = h_before + u;
                 if (Cell::S > 0) step.gates = job.gates + kept * Cell::S * H + u;
@@ -158,18 +176,18 @@ class BackwardRun {
         }
     }
 
-    // dh += da W_hh for this member's units: the gradient of the state before step i.
+    // dh += da W_hh for this member's part: the gradient of the state before step i.
     void state_gradients(Size i, Size row) {
         const Size active = at.active(i), K = Cell::G * job.sizes.H;
-        const Real* da_i = da + row * da_stride;
-        for (Size p = mine_hh.begin; p < mine_hh.end; ++p) {
+        const Matrix<const Real> da_i{da + (row + at.first) * da_stride, at.every * da_stride};
+        for (Size p = panels.begin; p < panels.end; ++p) {
             const Real* panel = weights + packed.at_hh() + p * P::elements(K);
             // rows of dh are longer than H by more than the last panel's columns
             Real* to = dh + p * P::width;
-            if (active == 1) {
-                P::multiply_single(to, to, da_i, panel, K);
+            if (all.active(i) == 1) {
+                if (active) P::multiply_single(to, to, da_i.data, panel, K);
             } else {
-                P::multiply({to, h_stride}, {to, h_stride}, {da_i, da_stride}, panel, active, K);
+                P::multiply({to, h_stride}, {to, h_stride}, da_i, panel, active, K);
             }
         }
         cut_at_resets(i);
@@ -258,28 +276,31 @@ class BackwardRun {
         for (Size q = mine_ih.begin; q < mine_ih.end; ++q) {
             P::multiply({tile, P::width}, {zeros, 0}, {dz, da_stride}, weights + q * P::elements(K),
                         block.rows, K);
-            const Size first = q * P::width, count = smaller(P::width, I - first);
-            at.for_rows(block, [&](Size i, Size r, Size n) {
-                std::memcpy(dx + at.place(i, r) * I + first, tile + n * P::width, bytes(count));
+            const Size column = q * P::width, count = smaller(P::width, I - column);
+            all.for_rows(block, [&](Size i, Size r, Size n) {
+                std::memcpy(dx + all.place(i, r) * I + column, tile + n * P::width, bytes(count));
             });
         }
     }
 
     void finish() {
-        for (Size r = 0; r < job.sizes.B; ++r) {
-            const Size from = r * h_stride + begin, to = at.state(r) + begin;
-            if (job.dh0) std::memcpy(job.dh0 + to, dh + from, bytes(end - begin));
-            if (job.dc0) std::memcpy(job.dc0 + to, dc + from, bytes(end - begin));
+        for (Size r = 0; r < at.batch_size(); ++r) {
+            const Size from = r * h_stride + first, to = at.state(r) + first;
+            if (job.dh0) std::memcpy(job.dh0 + to, dh + from, bytes(last - first));
+            if (job.dc0) std::memcpy(job.dc0 + to, dc + from, bytes(last - first));
         }
     }
 
     const Backward<Real>& job;
-    Direction at;
+    Direction all, at;  // every row, and those whose steps are this member's
     Group group;
+    bool by_rows;
     Packed<P> packed;
     const Real* weights;         // packed, of this direction
     Share mine_ih{}, mine_hh{};  // panels of inputs, and of units
     Size begin = 0, end = 0;     // units
+    Share panels{};              // of W_hh in this member's steps
+    Size first = 0, last = 0;    // units of these
     Size panel_rows, h_stride, da_stride, n_stride, used;
     Real *dh, *dc;     // [B, H] gradients of the state after the step that comes next
     Real *dz, *da;     // [R, G, H] of the block
@@ -292,9 +313,7 @@ class BackwardRun {
 
 template <class Cell, class Real>
 Size backward_workspace(const Sizes& sizes, int threads) {
-    Backward<Real> job{};
-    job.sizes = sizes;
-    return BackwardRun<Cell, Real>(job, 0, {0, threads, nullptr}, {nullptr}).elements();
+    return workspace_of<BackwardRun<Cell, Real>, Backward<Real>>(sizes, threads);
 }
 
 // One member's part of a backward run.

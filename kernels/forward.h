@@ -4,9 +4,10 @@
 // then each step adds W_hh h + b_hh and leaves the rest to the cell. The states live in two small
 // buffers, the one of the step before and the one of this step, in the order of the rows.
 //
-// The units of a direction are split between the members of its group, in whole panels. A step
-// needs all units of the state before, so the group meets at a barrier once per step; everything
-// else a member touches is its own.
+// The members of a direction's group share its rows, which are independent of each other, or, when
+// those are few or the weights many, its units, in whole panels. A step needs all units of the
+// state before, so the group then meets at a barrier once per step; everything else a member
+// touches is its own.
 #pragma once
 
 #include "pack.h"
@@ -34,13 +35,25 @@ class ForwardRun {
         h_stride = row_stride<Real>(sizes.H);
         x_stride = row_stride<Real>(sizes.I);
         z_panel = R * P::width;
-        for (Real*& state : h) state = room.take(sizes.D * B * h_stride) + d * B * h_stride;
-        c = Cell::has_c ? room.take(sizes.D * B * h_stride) + d * B * h_stride : nullptr;
-        z = room.take(sizes.D * num * z_panel) + d * num * z_panel;
+        // what the members of a group share, or have one each
+        const bool by_rows = shares_rows<Real>(sizes, Cell::G, member);
+        const Size pieces = by_rows ? member.count : sizes.D, piece = by_rows ? member.index : d;
+        const Size rows = by_rows ? num_panels(B, member.count / sizes.D) : B;
+        const auto take = [&](Size elements) {
+            return room.take(pieces * elements) + piece * elements;
+        };
+        for (Real*& state : h) state = take(rows * h_stride);
+        c = Cell::has_c ? take(rows * h_stride) : nullptr;
+        z = take(num * z_panel);
         x = room.take(member.count * R * x_stride) + member.index * R * x_stride;
         a = room.take(member.count * B * P::width) + member.index * B * P::width;
         used = room.used;
         if (group.count == 0) return;
+        if (by_rows) {
+            at.first = group.index;
+            at.every = group.count;
+            group = {0, 1, nullptr};
+        }
         mine = share_of(num, group.index, group.count);
         begin = mine.begin * panel_units;
         end = smaller(mine.end * panel_units, sizes.H);
@@ -64,7 +77,7 @@ class ForwardRun {
   private:
     // The states before the first step; a row that has no step ends with them.
     void start() {
-        for (Size r = 0; r < job.sizes.B; ++r) {
+        for (Size r = 0; r < at.batch_size(); ++r) {
             const Size from = at.state(r), to = r * h_stride;
             const bool fresh = at.sizes.T > 0 && r < at.active(0) && at.is_fresh(0, r);
             for (Size u = begin; u < end; ++u) {
@@ -99,11 +112,13 @@ class ForwardRun {
     // Step i, whose rows begin at `row` in the block.
     void step(Size i, Size row) {
         const Size H = job.sizes.H, active = at.active(i);
+        if (active == 0) return;
         const Real* biases = weights + packed.at_biases() + packed.biases / 2;
         for (Size p = mine.begin; p < mine.end; ++p) {
             const Real* panel = weights + packed.at_hh() + p * P::elements(H);
             const Real* bias = biases + p * P::width;
-            if (active == 1) {
+            if (job.rows.active[at.time(i)] ==
+                1) {  // of any member: the bits are those of one thread
                 P::multiply_single(a, bias, h[i % 2], panel, H);
             } else {
                 P::multiply({a, P::width}, {bias, 0}, {h[i % 2], h_stride}, panel, active, H);
@@ -170,9 +185,7 @@ class ForwardRun {
 
 template <class Cell, class Real>
 Size forward_workspace(const Sizes& sizes, int threads) {
-    Forward<Real> job{};
-    job.sizes = sizes;
-    return ForwardRun<Cell, Real>(job, 0, {0, threads, nullptr}, {nullptr}).elements();
+    return workspace_of<ForwardRun<Cell, Real>, Forward<Real>>(sizes, threads);
 }
 
 // One member's part of a forward run.

@@ -19,10 +19,19 @@ struct Direction {
     const Sizes& sizes;
     const Rows& rows;
     Size d;
+    // Row r here is row first + r * every of all: what one member of several sees.
+    Size first = 0, every = 1;
 
     Size time(Size i) const { return d == 0 ? i : sizes.T - 1 - i; }
 
-    Size active(Size i) const { return rows.active[time(i)]; }
+    Size active(Size i) const { return of_mine(rows.active[time(i)]); }
+
+    Size batch_size() const { return of_mine(sizes.B); }
+
+    // How many of the first `count` rows of all are rows here.
+    Size of_mine(Size count) const {
+        return every == 1 ? count : (count - first + every - 1) / every;
+    }
 
     // Rows that come from the step visited before; the rows behind them begin here.
     Size carried(Size i) const { return i == 0 ? 0 : smaller(active(i), active(i - 1)); }
@@ -30,7 +39,9 @@ struct Direction {
     // Rows that go on to the step visited next; for the rows behind them step i is the last.
     Size continuing(Size i) const { return i + 1 == sizes.T ? 0 : carried(i + 1); }
 
-    Size batch(Size r) const { return rows.batch ? rows.batch[r] : r; }
+    Size of_all(Size r) const { return first + r * every; }
+
+    Size batch(Size r) const { return rows.batch ? rows.batch[of_all(r)] : of_all(r); }
 
     // Index of row r of step i in the axis N.
     Size place(Size i, Size r) const { return rows.first[time(i)] + batch(r) * rows.stride; }
@@ -90,6 +101,28 @@ inline Group group_for(const Member& member, Size d, Size D) {
     if (D == 1 || member.count == 1) return {member.index, member.count, &member.barriers[d]};
     if (member.index % D != d) return {0, 0, nullptr};
     return {int(member.index / D), int((member.count - d + D - 1) / D), &member.barriers[d]};
+}
+
+// Whether the members of a group share the rows of a step rather than its units. They need not
+// meet at every step then, but each reads all weights, which must fit its own cache.
+template <class Real>
+bool shares_rows(const Sizes& sizes, Size G, const Member& member) {
+    constexpr Size cached = 128 * 1024 / sizeof(Real), least_rows = 3;
+    const Size count = member.count / sizes.D;  // of a group
+    return count > 1 && member.count % sizes.D == 0 && sizes.B >= least_rows * count &&
+           G * sizes.H * sizes.H <= cached;
+}
+
+// The workspace of a run by `threads` members, or by fewer if no more are to be had.
+template <class Run, class Job>
+Size workspace_of(const Sizes& sizes, int threads) {
+    Job job{};
+    job.sizes = sizes;
+    Size most = 0;
+    for (int count = 1; count <= threads; ++count) {
+        most = larger(most, Run(job, 0, {0, count, nullptr}, {nullptr}).elements());
+    }
+    return most;
 }
 
 // A piece of work that members share: panels [begin, end).

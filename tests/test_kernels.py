@@ -51,6 +51,16 @@ def test_packed_rows_end_and_start_where_the_loop_does(variant, cell, D, threads
 
 @every_cell
 @both_directions
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_threads_that_share_rows_give_the_loops_numbers(variant, cell, D, threads):
+    lengths = [25, 3, 0, 25, 24, 7, 7, 8, 25, 1, 2, 25, 16]
+    check(Case(cell, T=25, B=13, H=9, D=D, lengths=lengths), threads)
+    resets = [(3, 0), (20, 0), (1, 5), (5, 12)]
+    check(Case(cell, T=25, B=13, H=9, D=D, lengths=lengths, resets=resets), threads)
+
+
+@every_cell
+@both_directions
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("lengths", [[2, 5, 0, 3], [0, 0, 0, 0], [5, 5, 5, 5], [1, 4, 2, 5]])
 def test_lengths_come_in_any_order(variant, cell, D, batch_first, lengths):
@@ -100,9 +110,9 @@ def test_a_layer_without_inputs_is_its_recurrence(cell):
 
 @every_cell
 @both_directions
-@pytest.mark.parametrize("B", [1, 5])
-def test_the_number_of_threads_changes_no_bit(variant, cell, B, D):
-    case = Case(cell, T=20, B=B, I=40, H=70, D=D, dtype=torch.float32)
+@pytest.mark.parametrize(("B", "H"), [(1, 70), (5, 70), (13, 35)])
+def test_the_number_of_threads_changes_no_bit(variant, cell, B, H, D):
+    case = Case(cell, T=25, B=B, I=40, H=H, D=D, dtype=torch.float32)
     runs = []
     for threads in (1, 2, 2, 4):
         kernel = Kernel(case, threads)

@@ -29,7 +29,7 @@ def step_times(H: int, rounds: int = 7) -> dict[str, float]:
         truth = layer(torch.from_numpy(x))[0].numpy()
     sides = _sides(layer, H)
     for name, step in sides.items():
-        found = np.stack([np.asarray(step(x_t)).reshape(-1) for x_t in x])
+        found = np.stack([np.asarray(step(x_t)).reshape(-1).copy() for x_t in x])
         if np.abs(found - truth).max() > 1e-4:
             raise AssertionError(f"{name} differs from the layer")
     times: dict[str, list[float]] = {name: [] for name in sides}
