@@ -75,7 +75,7 @@ class Call(NamedTuple):
 
 
 def forward(
-    call: Call, x: Tensor, states: Tensors | None, weights: Tensors, training: bool
+    call: Call, x: Tensor, states: Tensors | None, weights: Sequence[Tensor], training: bool
 ) -> tuple[Tensors, Tensors]:
     """Runs a kernel over a whole sequence.
 
@@ -100,8 +100,8 @@ def forward(
         rows = lead[0] if batch_sizes is not None else lead[0] * B
         gates = new(rows, D, kernel.num_values, H) if kernel.num_values else None
         c = new(rows, D, H) if kernel.has_cell_state else None
-    x, weights = dense(x), tuple([dense(weight) for weight in weights])
-    starts = [dense(state) for state in states] if states else []
+    x, *weights = dense((x, *weights))
+    starts = dense(states) if states else ()
     layer, addresses, sequence, threads = _crossing(call, x, B, weights)
     tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), None, None)
     layer.forward(addresses, _addresses(tensors), sequence, threads)
@@ -113,7 +113,7 @@ def backward(
     grads: Sequence[Tensor | None],
     x: Tensor,
     states: Tensors | None,
-    weights: Tensors,
+    weights: Sequence[Tensor],
     y: Tensor,
     saved: Sequence[Tensor],
     wants_dx: bool,
@@ -137,11 +137,10 @@ def backward(
         weights, in this order.
     """
     kernel, D, _ = call
-    x, y = dense(x), dense(y)
-    starts = [dense(state) for state in states] if states else []
-    weights = tuple([dense(weight) for weight in weights])
-    given = [None if grad is None else dense(grad) for grad in grads]
-    gates, c = _gates_and_c(kernel, [dense(tensor) for tensor in saved])
+    x, y, *weights = dense((x, y, *weights))
+    starts = dense(states) if states else ()
+    given = [None if grad is None else dense((grad,))[0] for grad in grads]
+    gates, c = _gates_and_c(kernel, dense(saved))
     dx = x.new_empty(D, *x.shape) if wants_dx else None
     dstates = [torch.empty_like(state) for state in starts]
     dweights = [torch.empty_like(weight) for weight in weights]
@@ -154,15 +153,16 @@ def backward(
     return (total, *(dstates if states else [None] * kernel.num_states), *dweights)
 
 
-def dense(tensor: Tensor) -> Tensor:
-    """The same numbers as they must lie behind a pointer: in order, no sign left to apply."""
-    if tensor.is_contiguous() and not tensor.is_neg():
-        return tensor
-    return tensor.contiguous().resolve_neg()
+def dense(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The same numbers as they must lie behind pointers: in order, no sign left to apply."""
+    for tensor in tensors:
+        if not tensor.is_contiguous() or tensor.is_neg():
+            return [tensor.contiguous().resolve_neg() for tensor in tensors]
+    return tensors
 
 
 def _crossing(
-    call: Call, x: Tensor, B: int, weights: Tensors
+    call: Call, x: Tensor, B: int, weights: Sequence[Tensor]
 ) -> tuple[_kernels.Layer, list[int], _kernels.Sequence, int]:
     """What either pass needs of the other side: layer, addresses of weights, rows, threads."""
     kernel, D, batch_sizes = call
