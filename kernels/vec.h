@@ -73,7 +73,7 @@ ALWAYS_INLINE Vec<Real> broadcast(Real x) {
 template <class Real>
 ALWAYS_INLINE void pin(Vec<Real>& v) {
 #if defined(__x86_64__)
-    asm("" : "+x"(v));
+    asm("" : "+v"(v));  // any of the 32 registers of AVX-512; "x" means the first 16
 #elif defined(__aarch64__)
     asm("" : "+w"(v));
 #endif
