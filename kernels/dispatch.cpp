@@ -7,6 +7,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "denormals.h"
 #include "team.h"
 
 namespace throughtime {
@@ -64,6 +65,7 @@ struct Run {
 
     static void work(const void* run, const Member& member) {
         const Run& self = *static_cast<const Run*>(run);
+        const FlushDenormals flush;
         self.kernel(self.job, member);
     }
 };
