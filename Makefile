@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # a folder's time changes when a file comes or goes, which the editable install must learn
 SOURCE_FOLDERS := $(shell find src -type d -not -name __pycache__)
-BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*) $(SOURCE_FOLDERS)
+BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*.*) $(SOURCE_FOLDERS)
 
 .PHONY: setup demo bench test test-all lint format clean
 

@@ -7,19 +7,25 @@
 #include <cstring>
 #include <numeric>
 
+#include "denormals.h"
 #include "team.h"
 
 namespace throughtime {
 
 // Defined by variant.cpp, once per instruction set.
-extern const Variant avx2, neon, plain;
+extern const Variant avx512, avx2, neon, plain;
 
 namespace {
 
 std::vector<const Variant*> find_variants() {
     std::vector<const Variant*> found;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&avx2);
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool has_avx512 =
+        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+    if (has_avx2 && has_avx512) found.push_back(&avx512);
+    if (has_avx2) found.push_back(&avx2);
     found.push_back(&plain);
 #elif defined(__aarch64__)
     found.push_back(&neon);
@@ -59,6 +65,7 @@ struct Run {
 
     static void work(const void* run, const Member& member) {
         const Run& self = *static_cast<const Run*>(run);
+        const FlushDenormals flush;
         self.kernel(self.job, member);
     }
 };

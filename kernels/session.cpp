@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "denormals.h"
 #include "team.h"
 
 namespace throughtime {
@@ -37,6 +38,7 @@ void Session<Real>::add_readout(const Real* weight, const Real* bias, Size O, Si
 template <class Real>
 void Session<Real>::step(const Real* x, Real* y) {
     const std::lock_guard lock(one_at_a_time_);
+    const FlushDenormals flush;
     Real* workspace = static_cast<Real*>(workspace_.data());
     const Size next = 1 - newest_;
     for (const Layer& layer : layers_) {

@@ -73,7 +73,7 @@ ALWAYS_INLINE Vec<Real> broadcast(Real x) {
 template <class Real>
 ALWAYS_INLINE void pin(Vec<Real>& v) {
 #if defined(__x86_64__)
-    asm("" : "+x"(v));
+    asm("" : "+v"(v));  // any of the 32 registers of AVX-512; "x" means the first 16
 #elif defined(__aarch64__)
     asm("" : "+w"(v));
 #endif
@@ -210,16 +210,18 @@ ALWAYS_INLINE ExponentialParts<Real> exponential(Vec<Real> x) {
     return {(Vec<Real>)exponent, (r * r) * series + r};
 }
 
-// tanh |x| = (e - 1) / (e + 1) with e = exp(2 |x|); the sign is put back at the end.
+// tanh |x| = (1 - e) / (1 + e) with e = exp(-2 |x|); the sign is put back at the end. As |x| grows
+// the numerator never falls and the denominator never rises, however they are rounded, so that
+// tanh never turns back. With exp(2 |x|) both would rise, and near 1 the quotient would waver.
 template <class Real>
 ALWAYS_INLINE Vec<Real> tanh_of(Vec<Real> x) {
     const Bits<Real> sign_bit = (Bits<Real>)broadcast(Real(-0.0));
-    const Vec<Real> end = broadcast(Exponential<Real>::tanh_is_one);
-    Vec<Real> twice = (Vec<Real>)((Bits<Real>)(x + x) & ~sign_bit);
-    twice = end < twice ? end : twice;  // in this order NaN passes
-    const auto e = exponential<Real>(twice);
-    const Vec<Real> e_minus_one = e.scale * e.minus_one + (e.scale - Real(1));
-    const Vec<Real> magnitude = e_minus_one / (e_minus_one + Real(2));
+    const Vec<Real> end = broadcast(-Exponential<Real>::tanh_is_one);
+    Vec<Real> minus_twice = (Vec<Real>)((Bits<Real>)(x + x) | sign_bit);
+    minus_twice = end > minus_twice ? end : minus_twice;  // in this order NaN passes
+    const auto e = exponential<Real>(minus_twice);
+    const Vec<Real> one_minus_e = (Real(1) - e.scale) - e.scale * e.minus_one;
+    const Vec<Real> magnitude = one_minus_e / (Real(2) - one_minus_e);
     return (Vec<Real>)((Bits<Real>)magnitude | ((Bits<Real>)x & sign_bit));
 }
 

@@ -1,0 +1,128 @@
+// A case of a test: sizes, which rows there are, and the tensors it starts from.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace throughtime {
+
+struct Case {
+    CellKind cell;
+    Size T = 4, B = 3, I = 2, H = 5, D = 1;
+    int threads = 1;
+    bool batch_first = false, bias = true;
+    std::vector<std::int64_t> lengths{};      // [B], or empty: all rows have T steps
+    std::vector<std::int64_t> batch_sizes{};  // [T], or empty: the rows are not packed
+    bool resets = false;                      // at every third place or so
+
+    Size G() const { return num_gates[int(cell)]; }
+    Size S() const { return G() > 1 ? 4 : 0; }
+    bool is_lstm() const { return cell == CellKind::lstm; }
+
+    Size N() const {
+        Size places = batch_sizes.empty() ? T * B : 0;
+        for (const std::int64_t size : batch_sizes) places += size;
+        return places;
+    }
+
+    Size length(Size b) const {
+        if (batch_sizes.empty()) return lengths.empty() ? T : lengths[b];
+        return std::count_if(batch_sizes.begin(), batch_sizes.end(),
+                             [b](std::int64_t size) { return size > b; });
+    }
+
+    Size place(Size t, Size b) const {
+        if (batch_sizes.empty()) return batch_first ? b * T + t : t * B + b;
+        Size first = 0;
+        for (Size s = 0; s < t; ++s) first += batch_sizes[s];
+        return first + b;
+    }
+
+    std::string name() const {
+        static const char* names[num_cells] = {"elman_tanh", "elman_relu", "lstm", "gru"};
+        std::string text = names[int(cell)];
+        const auto add = [&](const char* letter, Size size) {
+            text += std::string(" ") + letter + "=" + std::to_string(size);
+        };
+        add("T", T), add("B", B), add("I", I), add("H", H), add("D", D), add("threads", threads);
+        if (batch_first) text += " batch_first";
+        if (!lengths.empty()) text += " lengths";
+        if (!batch_sizes.empty()) text += " packed";
+        if (resets) text += " resets";
+        return text;
+    }
+};
+
+constexpr CellKind every_cell[] = {CellKind::elman_tanh, CellKind::elman_relu, CellKind::lstm,
+                                   CellKind::gru};
+
+// What goes in and comes out of one forward and one backward run; shapes as in kernels.h. Of
+// weights the order is weight_ih, weight_hh, bias_ih, bias_hh.
+template <class Real>
+struct Tensors {
+    using Tensor = std::vector<Real>;
+    Tensor x, h0, c0, h_fresh, c_fresh, weights[2][4], dy, dh_n, dc_n;
+    std::vector<std::uint8_t> reset;
+    Tensor y, h_n, c_n, c, gates;
+    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][4];
+};
+
+// Calls body(a tensor, its elements, the scale of its numbers) for everything that goes in.
+template <class Real, class Body>
+void for_inputs(const Case& job, Tensors<Real>& tensors, Body body) {
+    const Size N = job.N(), state = job.D * job.B * job.H, fresh = job.D * job.H;
+    body(tensors.x, N * job.I, 1.0);
+    for (auto* initial : {&tensors.h0, &tensors.c0}) body(*initial, state, 0.5);
+    for (auto* begin : {&tensors.h_fresh, &tensors.c_fresh}) body(*begin, fresh, 0.5);
+    const Size rows = job.G() * job.H, columns[4] = {job.I, job.H, 1, 1};
+    for (Size d = 0; d < job.D; ++d) {
+        for (int k = 0; k < (job.bias ? 4 : 2); ++k) {
+            body(tensors.weights[d][k], rows * columns[k], 1 / std::sqrt(double(columns[k] + 1)));
+        }
+    }
+    body(tensors.dy, N * job.D * job.H, 1.0);
+    for (auto* gradient : {&tensors.dh_n, &tensors.dc_n}) body(*gradient, state, 1.0);
+}
+
+// The same for everything that comes out.
+template <class Real, class Body>
+void for_outputs(const Case& job, Tensors<Real>& tensors, Body body) {
+    const Size N = job.N(), state = job.D * job.B * job.H, fresh = job.D * job.H;
+    body("y", tensors.y, N * job.D * job.H);
+    body("h_n", tensors.h_n, state);
+    body("dx", tensors.dx, job.D * N * job.I);
+    body("dh0", tensors.dh0, state);
+    body("dh_fresh", tensors.dh_fresh, fresh);
+    if (job.is_lstm()) {
+        body("c_n", tensors.c_n, state);
+        body("dc0", tensors.dc0, state);
+        body("dc_fresh", tensors.dc_fresh, fresh);
+    }
+    for (Size d = 0; d < job.D; ++d) {
+        for (int k = 0; k < (job.bias ? 4 : 2); ++k) {
+            body("dweights", tensors.dweights[d][k], Size(tensors.weights[d][k].size()));
+        }
+    }
+}
+
+template <class Real>
+Tensors<Real> draw(const Case& job) {
+    std::mt19937 generator(1);
+    std::uniform_real_distribution<double> uniform(-1, 1);
+    Tensors<Real> tensors;
+    for_inputs(job, tensors, [&](std::vector<Real>& tensor, Size elements, double scale) {
+        tensor.resize(elements);
+        for (Real& number : tensor) number = Real(scale * uniform(generator));
+    });
+    tensors.reset.resize(job.N());
+    for (std::uint8_t& reset : tensors.reset) reset = job.resets && generator() % 3 == 0;
+    return tensors;
+}
+
+}  // namespace throughtime
