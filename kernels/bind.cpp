@@ -10,6 +10,7 @@
 
 #include "bind_session.h"
 #include "dispatch.h"
+#include "interpreter.h"
 #include "lengths.h"
 
 namespace nb = nanobind;
@@ -38,7 +39,7 @@ Real* pointer(Address address) {
 // Calls body(Real{}) with the type of the numbers, while other Python threads go on.
 template <class Body>
 void with_type(bool is_double, Body body) {
-    nb::gil_scoped_release unlocked;
+    const Unlocked unlocked;
     if (is_double) {
         body(double{});
     } else {
@@ -176,8 +177,12 @@ void use_variant(const std::string& name) {
 }  // namespace
 }  // namespace throughtime
 
-NB_MODULE(_kernels, m) {
+// Python calls PyInit__kernels, below, which asks first: nanobind's own start in a second
+// interpreter would already break the module of the first.
+NB_MODULE(accepted_kernels, m) {
     using namespace throughtime;
+    // Threads that the process leaves behind at its end hold layers; that is no leak of ours.
+    nb::set_leak_warnings(false);
     nb::class_<Sequence>(m, "Sequence")
         .def(nb::init<Size, Size, bool, Address, Address, Address>(), "T"_a, "B"_a, "batch_first"_a,
              "batch_sizes"_a, "lengths"_a, "reset"_a);
@@ -215,4 +220,8 @@ NB_MODULE(_kernels, m) {
             });
         },
         "out"_a, "in_"_a, "n"_a, "is_double"_a);
+}
+
+extern "C" NB_EXPORT PyObject* PyInit__kernels() {
+    return throughtime::accepts_interpreter() ? PyInit_accepted_kernels() : nullptr;
 }

@@ -3,7 +3,9 @@
 
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
+#include "interpreter.h"
 #include "session.h"
 
 namespace nb = nanobind;
@@ -62,7 +64,7 @@ void step(Session<Real>& session, Array<const Real> x, Array<Real> y) {
     if (session.num_weights() * session.rows() < worth_releasing) {
         session.step(x.data(), y.data());
     } else {
-        nb::gil_scoped_release unlocked;
+        const Unlocked unlocked;
         session.step(x.data(), y.data());
     }
 }
@@ -78,11 +80,13 @@ void bind(nb::module_& m, const char* name) {
         .def("step", &step<Real>, nb::arg("x").noconvert(), nb::arg("y").noconvert())
         .def(
             "reset",
-            [](S& session, Size row) {
-                if (row < 0 || row >= session.rows()) throw nb::index_error("no such row");
-                session.reset(row);
+            [](S& session, const std::vector<Size>& rows) {
+                for (const Size row : rows) {
+                    if (row < 0 || row >= session.rows()) throw nb::index_error("no such row");
+                }
+                session.reset(rows);
             },
-            "row"_a)
+            "rows"_a)
         .def(
             "read_state",
             [](S& session, Array<Real> to) {

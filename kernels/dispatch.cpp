@@ -136,8 +136,10 @@ void run_pass(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& 
     const auto& pass = pass_for(functions_in(variant, Real{}).cells[int(cell)], job);
     const Sizes& sizes = job.sizes;
     threads = team_size(threads, sizes.D);
-    const auto key = fingerprint(variant, weights, sizes, num_gates[int(cell)] * sizes.H);
-    const auto packed = copy.use(key, pass.packed(sizes) * sizeof(Real), [&](void* to) {
+    const auto tell = [&] {
+        return fingerprint(variant, weights, sizes, num_gates[int(cell)] * sizes.H);
+    };
+    const auto packed = copy.use(tell, pass.packed(sizes) * sizeof(Real), [&](void* to) {
         Pack<Real> packing{static_cast<Real*>(to), {}, sizes};
         std::copy_n(weights, sizes.D, packing.weights);
         run(packing, pass.pack, threads);

@@ -30,19 +30,24 @@ class PackedCopy {
         Buffer own_;
     };
 
-    // The copy of weights with this fingerprint; pack(void* to) makes it where it is missing.
+    // The copy of the weights as they are now: fingerprint() tells them from others and
+    // pack(void* to) copies them where no copy of theirs is kept.
     // Nobody ever waits here: who finds the copy of other weights in use packs one of its own.
-    template <class Pack>
-    Use use(std::uint64_t fingerprint, std::size_t bytes, Pack pack) {
+    template <class Fingerprint, class Pack>
+    Use use(Fingerprint fingerprint, std::size_t bytes, Pack pack) {
+        const std::uint64_t now = fingerprint();
         if (join()) {
-            if (fingerprint == fingerprint_ && bytes == buffer_.bytes()) return Use(*this);
+            if (is_whole_ && now == fingerprint_ && bytes == buffer_.bytes()) return Use(*this);
             users_.fetch_sub(1, std::memory_order_release);
         }
         int nobody = 0;
         if (users_.compare_exchange_strong(nobody, -1, std::memory_order_acquire)) {
             if (bytes != buffer_.bytes()) buffer_ = Buffer(bytes);
             pack(buffer_.data());
-            fingerprint_ = fingerprint;
+            fingerprint_ = now;
+            // Another thread may have written weights meanwhile, and may restore them: this mix
+            // of both must then not pass for either.
+            is_whole_ = fingerprint() == now;
             users_.store(1, std::memory_order_release);
             return Use(*this);
         }
@@ -64,6 +69,7 @@ class PackedCopy {
 
     std::atomic<int> users_{0};  // or -1 while it is written
     std::uint64_t fingerprint_ = 0;
+    bool is_whole_ = false;  // of weights that stood still while they were copied
     Buffer buffer_;
 };
 

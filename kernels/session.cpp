@@ -67,10 +67,10 @@ void Session<Real>::for_states(Body body) {
 }
 
 template <class Real>
-void Session<Real>::reset(Size r) {
+void Session<Real>::reset(const std::vector<Size>& rows) {
     const std::lock_guard lock(one_at_a_time_);
     for_states([&](const Layer& layer, Real* state) {
-        std::fill_n(state + r * layer.sizes.H, layer.sizes.H, Real(0));
+        for (const Size r : rows) std::fill_n(state + r * layer.sizes.H, layer.sizes.H, Real(0));
     });
 }
 

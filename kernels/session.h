@@ -23,8 +23,8 @@ class Session {
     // Feeds x [rows, inputs] and writes y [rows, outputs].
     void step(const Real* x, Real* y);
 
-    // The states of row r become 0.
-    void reset(Size r);
+    // The states of these rows become 0, between two steps.
+    void reset(const std::vector<Size>& rows);
 
     // All states one after the other: of every layer h [rows, H] and, of an LSTM, c [rows, H].
     void read_state(Real* to);

@@ -59,13 +59,11 @@ const Pool& torch_pool() {
     return pool;
 }
 
-// A forked child has lost the pool's threads, and the pool does not know.
+// A forked child has lost the pool's threads, and the pool does not know. It is watched from the
+// start, since torch may have used its pool before we do.
 std::atomic<bool> is_forked{false};
-
-void watch_for_forks() {
-    static const int registered = pthread_atfork(nullptr, nullptr, [] { is_forked.store(true); });
-    (void)registered;
-}
+[[maybe_unused]] const int watching =
+    pthread_atfork(nullptr, nullptr, [] { is_forked.store(true); });
 
 struct Team {
     void (*work)(const void*, const Member&);
@@ -123,7 +121,6 @@ void Barrier::wait(int members) {
 void run_team(int threads, void (*work)(const void* job, const Member& member), const void* job) {
     Team team{work, job, {}};
     if (threads <= 1) return work(job, {0, 1, team.barriers});
-    watch_for_forks();
     const Pool& pool = torch_pool();
     if (pool.is_there && !is_forked.load()) {
         run_in_pool(pool, threads, team);

@@ -128,7 +128,8 @@ Real sum(const Real* from, Size n) {
 }
 
 // A number that any change of the bytes changes, whatever their type; bytes is a multiple of 4.
-// Every step is a bijection of its lane, so that one changed word never goes unseen.
+// Every step is a bijection of its lane, so that one changed word never goes unseen; the shift
+// carries high bits down again, without which two changed signs in one lane would cancel.
 inline std::uint64_t fingerprint(const void* from, Size bytes) {
     typedef std::uint32_t Words __attribute__((vector_size(vector_bytes)));
     constexpr int num = 8, width = lanes<float>;
@@ -140,6 +141,7 @@ inline std::uint64_t fingerprint(const void* from, Size bytes) {
     for (; i + num * width <= words; i += num * width) {
         repeat<num>([&](auto k) __attribute__((always_inline)) {
             state[k] = (state[k] ^ (Words)load(at + i + k * width)) * factor;
+            state[k] ^= state[k] >> 15;
         });
     }
     std::uint64_t result = std::uint64_t(bytes);

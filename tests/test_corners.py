@@ -193,3 +193,60 @@ def test_layers_follow_others_under_autocast(case):
         assert y.dtype == torch.float32
         ours(narrow, state)
     assert torch.equal(y, ours(narrow.float())[0])
+
+
+def swap_data(layer):
+    for parameter in layer.parameters():
+        parameter.data = -parameter.data
+
+
+def write_numpy(layer):
+    for parameter in layer.parameters():
+        view = parameter.detach().numpy()
+        view[:] = -view
+
+
+def step_optimizer(layer):
+    layer(double(T, B, 16))[0].sum().backward()
+    torch.optim.SGD(layer.parameters(), lr=1.0).step()
+
+
+@torch.no_grad()
+def negate_in_place(layer):
+    for parameter in layer.parameters():
+        parameter.neg_()
+
+
+CHANGES = {
+    "data": lambda layer: [p.data.neg_() for p in layer.parameters()],
+    "swapped data": swap_data,
+    "numpy": write_numpy,
+    "no_grad": negate_in_place,
+    "optimizer": step_optimizer,
+    "state": lambda layer: layer.load_state_dict({k: -v for k, v in layer.state_dict().items()}),
+}
+
+
+@each_case
+@pytest.mark.parametrize("change", CHANGES)
+def test_weights_changed_between_calls_are_seen(case, change):
+    ours, theirs = case.pair(input_size=16, hidden_size=32)
+    x = double(T, B, 16)
+    results_and_gradients(ours, x.requires_grad_())
+    before = ours(x)[0].detach()
+    CHANGES[change](ours)
+    theirs.load_state_dict(ours.state_dict())
+    outputs, gradients = results_and_gradients(ours, x)
+    expected, expected_gradients = results_and_gradients(theirs, x)
+    assert worst_error(outputs[:1], [before]) > 1e-3
+    assert worst_error(outputs + gradients, expected + expected_gradients) < 1e-10
+
+
+@each_case
+def test_weights_given_for_one_call_are_those_of_that_call(case):
+    ours, theirs = case.pair(input_size=16, hidden_size=32)
+    x, others = double(T, B, 16), {name: -p.detach() for name, p in ours.named_parameters()}
+    for weights in ({}, others, {}):
+        y = torch.func.functional_call(ours, weights, (x,))[0]
+        expected = torch.func.functional_call(theirs, weights, (x,))[0]
+        assert worst_error([y], [expected]) < 1e-12

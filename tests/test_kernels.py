@@ -209,6 +209,17 @@ def test_changed_weights_are_packed_again(variant, cell):
         assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_two_changes_of_one_bit_never_cancel(variant, dtype):
+    case = Case("elman_tanh", T=2, B=1, I=3, H=32, dtype=dtype)
+    kernel, words = Kernel(case), case.weights[1].view(torch.int32).view(-1)
+    for bit in range(32):
+        for distance in (16, 32, 64, 128):
+            words[[bit, bit + distance]] ^= torch.tensor(1 << bit, dtype=torch.int64).int()
+            ours, fresh = kernel.forward()[0], Kernel(case).forward()[0]
+            assert torch.equal(ours.view(torch.int32), fresh.view(torch.int32))
+
+
 @every_cell
 def test_threads_of_python_share_one_layer(cell):
     case = Case(cell, T=50, H=40)

@@ -145,8 +145,7 @@ class Session:
                 f"rows must be indices below {self.rows} or a mask of {self.rows}, got {rows}; "
                 "pass rows that the session has."
             ) from error
-        for row in np.atleast_1d(chosen):
-            self._native.reset(int(row))
+        self._native.reset(np.atleast_1d(chosen).tolist())
 
     @property
     def state(self) -> tuple[LayerState, ...]:

@@ -141,8 +141,12 @@ class Session32:
             TypeError: another type of array.
         """
 
-    def reset(self, row: int) -> None:
-        """Sets the states of one row to zero."""
+    def reset(self, rows: Several[int]) -> None:
+        """Sets the states of these rows to zero, between two steps.
+
+        Raises:
+            IndexError: there is no such row; none was reset.
+        """
 
     def read_state(self, to: NDArray[Any]) -> None:
         """Writes all states to `to`: of every layer h [rows, H] and, of an LSTM, c [rows, H]."""
