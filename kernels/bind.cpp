@@ -85,30 +85,36 @@ class Layer {
 
     void forward(const std::vector<Address>& weights, const std::vector<Address>& tensors,
                  const Sequence& sequence, int threads) {
-        check_count("weights", weights, 4 * D_);
-        check_count("tensors", tensors, 10);
+        check_forward(weights, tensors);
         with_type(is_double_, [&]<class Real>(Real) {
             const RowTables tables = sequence.tables();
-            Pointers<Real> next(tensors);
-            Forward<Real> job{.y = next(),
-                              .h_n = next(),
-                              .c_n = next(),
-                              .c = next(),
-                              .gates = next(),
-                              .x = next(),
-                              .h0 = next(),
-                              .c0 = next(),
-                              .h_fresh = next(),
-                              .c_fresh = next(),
-                              .packed = nullptr,
-                              .sizes = sizes(tables, sequence),
-                              .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
-                              .workspace = nullptr};
-            const std::size_t kept = job.sizes.N * D_ * H_ * sizeof(Real);
-            advise_huge_pages(job.y, kept);
-            advise_huge_pages(job.c, kept);
-            advise_huge_pages(job.gates, 4 * kept);  // S <= 4
-            run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), forward_, threads);
+            run_pass<Real>(kind_, job<Real>(tensors, tables, sequence),
+                           weights_of<Real>(weights).data(), forward_, threads);
+        });
+    }
+
+    using PerLayer = std::vector<std::vector<Address>>;
+
+    // All layers have one kind, one type and one direction.
+    static void forward_wave(const std::vector<Layer*>& layers, const PerLayer& weights,
+                             const PerLayer& tensors, const Sequence& sequence, int threads) {
+        if (layers.empty() || weights.size() != layers.size() || tensors.size() != layers.size()) {
+            throw nb::value_error("layers, weights and tensors must be of one number, from 1 on.");
+        }
+        for (std::size_t l = 0; l < layers.size(); ++l) {
+            layers[l]->check_forward(weights[l], tensors[l]);
+        }
+        with_type(layers[0]->is_double_, [&]<class Real>(Real) {
+            const RowTables tables = sequence.tables();
+            std::vector<Forward<Real>> jobs;
+            std::vector<Weights<Real>> all_weights;
+            std::vector<PackedCopy*> copies;
+            for (std::size_t l = 0; l < layers.size(); ++l) {
+                jobs.push_back(layers[l]->job<Real>(tensors[l], tables, sequence));
+                all_weights.push_back(layers[l]->weights_of<Real>(weights[l])[0]);
+                copies.push_back(&layers[l]->forward_);
+            }
+            run_wave<Real>(layers[0]->kind_, std::move(jobs), all_weights.data(), copies, threads);
         });
     }
 
@@ -149,6 +155,39 @@ class Layer {
     }
 
   private:
+    void check_forward(const std::vector<Address>& weights,
+                       const std::vector<Address>& tensors) const {
+        check_count("weights", weights, 4 * D_);
+        check_count("tensors", tensors, 10);
+    }
+
+    template <class Real>
+    Forward<Real> job(const std::vector<Address>& tensors, const RowTables& tables,
+                      const Sequence& sequence) const {
+        Pointers<Real> next(tensors);
+        Forward<Real> job{.y = next(),
+                          .h_n = next(),
+                          .c_n = next(),
+                          .c = next(),
+                          .gates = next(),
+                          .x = next(),
+                          .h0 = next(),
+                          .c0 = next(),
+                          .h_fresh = next(),
+                          .c_fresh = next(),
+                          .packed = nullptr,
+                          .sizes = sizes(tables, sequence),
+                          .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
+                          .workspace = nullptr,
+                          .x_done = nullptr,
+                          .y_done = nullptr};
+        const std::size_t kept = job.sizes.N * D_ * H_ * sizeof(Real);
+        advise_huge_pages(job.y, kept);
+        advise_huge_pages(job.c, kept);
+        advise_huge_pages(job.gates, num_saved[int(kind_)] * kept);
+        return job;
+    }
+
     Sizes sizes(const RowTables& tables, const Sequence& sequence) const {
         return {tables.places(), sequence.T, sequence.B, D_, I_, H_};
     }
@@ -192,6 +231,14 @@ NB_MODULE(accepted_kernels, m) {
         .def("forward", &Layer::forward, "weights"_a, "tensors"_a, "sequence"_a, "threads"_a)
         .def("backward", &Layer::backward, "weights"_a, "gradients"_a, "tensors"_a, "sequence"_a,
              "threads"_a);
+    m.def("forward_wave", &Layer::forward_wave, "layers"_a, "weights"_a, "tensors"_a, "sequence"_a,
+          "threads"_a);
+    m.def(
+        "choose_wave_threads",
+        [](const std::string& cell, Size T, Size B, Size H, int layers, int most) {
+            return choose_wave_threads(cell_named(cell), T, B, H, layers, most);
+        },
+        "cell"_a, "T"_a, "B"_a, "H"_a, "layers"_a, "most"_a);
     m.def(
         "choose_threads",
         [](const std::string& cell, Size T, Size B, Size D, Size H, int most) {

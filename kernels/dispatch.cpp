@@ -130,24 +130,73 @@ const Functions<Real>& chosen_functions() {
     return functions_in(*chosen().load(), Real{});
 }
 
+namespace {
+
+// A job with the weights and the workspace it needs.
 template <class Real, class Job>
-void run_pass(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& copy, int threads) {
+struct Ready {
+    PackedCopy::Use packed;
+    Buffer workspace;
+    Job job;
+    void (*kernel)(const Job&, const Member&);
+};
+
+template <class Real, class Job>
+Ready<Real, Job> make_ready(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& copy,
+                            int threads) {
     const Variant& variant = *chosen().load();
     const auto& pass = pass_for(functions_in(variant, Real{}).cells[int(cell)], job);
     const Sizes& sizes = job.sizes;
-    threads = team_size(threads, sizes.D);
     const auto tell = [&] {
         return fingerprint(variant, weights, sizes, num_gates[int(cell)] * sizes.H);
     };
-    const auto packed = copy.use(tell, pass.packed(sizes) * sizeof(Real), [&](void* to) {
+    auto packed = copy.use(tell, pass.packed(sizes) * sizeof(Real), [&](void* to) {
         Pack<Real> packing{static_cast<Real*>(to), {}, sizes};
         std::copy_n(weights, sizes.D, packing.weights);
         run(packing, pass.pack, threads);
     });
-    const Buffer workspace(pass.workspace(sizes, threads) * sizeof(Real));
+    Buffer workspace(pass.workspace(sizes, threads) * sizeof(Real));
     job.packed = static_cast<const Real*>(packed.data());
     job.workspace = static_cast<Real*>(workspace.data());
-    run(job, pass.run, threads);
+    return {std::move(packed), std::move(workspace), job, pass.run};
+}
+
+}  // namespace
+
+template <class Real, class Job>
+void run_pass(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& copy, int threads) {
+    threads = team_size(threads, job.sizes.D);
+    const auto ready = make_ready(cell, job, weights, copy, threads);
+    run(ready.job, ready.kernel, threads);
+}
+
+template <class Real>
+void run_wave(CellKind cell, std::vector<Forward<Real>> jobs, const Weights<Real>* weights,
+              const std::vector<PackedCopy*>& copies, int threads) {
+    using Wave = std::vector<Ready<Real, Forward<Real>>>;
+    const std::size_t num_layers = jobs.size();
+    std::vector<Progress> done(num_layers);
+    Wave wave;
+    for (std::size_t l = 0; l < num_layers; ++l) {
+        jobs[l].x_done = l > 0 ? &done[l - 1] : nullptr;
+        jobs[l].y_done = &done[l];
+        wave.push_back(make_ready(cell, jobs[l], weights + l, *copies[l], 1));
+    }
+    const auto kernel = [](const Wave& wave, const Member& member) {
+        for (std::size_t l = member.index; l < wave.size(); l += member.count) {
+            wave[l].kernel(wave[l].job, {0, 1, nullptr});
+        }
+    };
+    run<Wave>(wave, kernel, threads);
+}
+
+int choose_wave_threads(CellKind cell, Size T, Size B, Size H, int layers, int most) {
+    // Every thread reads all weights of its layer, and waits for some blocks at the beginning.
+    constexpr Size cached = 64 * 1024, enough_rows = 100, least_rows_to_share = 3;
+    if (num_gates[int(cell)] * H * H > cached || T * B < enough_rows) return 1;
+    int threads = std::min(layers, most);
+    while (layers % threads != 0) --threads;  // no thread has a layer more than another
+    return B < least_rows_to_share * threads ? threads : 1;
 }
 
 int choose_threads(CellKind cell, Size T, Size B, Size D, Size H, int most) {
@@ -211,6 +260,10 @@ template const Functions<float>& chosen_functions<float>();
 template const Functions<double>& chosen_functions<double>();
 template void run_pass(CellKind, Forward<float>, const Weights<float>*, PackedCopy&, int);
 template void run_pass(CellKind, Forward<double>, const Weights<double>*, PackedCopy&, int);
+template void run_wave(CellKind, std::vector<Forward<float>>, const Weights<float>*,
+                       const std::vector<PackedCopy*>&, int);
+template void run_wave(CellKind, std::vector<Forward<double>>, const Weights<double>*,
+                       const std::vector<PackedCopy*>&, int);
 template void run_pass(CellKind, Backward<float>, const Weights<float>*, PackedCopy&, int);
 template void run_pass(CellKind, Backward<double>, const Weights<double>*, PackedCopy&, int);
 

@@ -22,6 +22,15 @@ bool choose_variant(const std::string& name);
 template <class Real, class Job>
 void run_pass(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& copy, int threads);
 
+// Layers on top of each other, one direction each, that run at the same time: every one begins a
+// block of steps as soon as the one below has written it. Threads take layers in turn.
+template <class Real>
+void run_wave(CellKind cell, std::vector<Forward<Real>> jobs, const Weights<Real>* weights,
+              const std::vector<PackedCopy*>& copies, int threads);
+
+// Threads for `layers` layers at the same time, at most `most`; 1 where that does not pay.
+int choose_wave_threads(CellKind cell, Size T, Size B, Size H, int layers, int most);
+
 // Threads worth their barriers, at most `most`: by the work of one step.
 int choose_threads(CellKind cell, Size T, Size B, Size D, Size H, int most);
 

@@ -21,6 +21,7 @@ class ForwardRun {
     using P = ForwardPanel<Cell, Real>;
     static constexpr Size panel_units = Cell::UV * lanes<Real>;
     static constexpr Size block_rows = 128;  // enough to read each weight rarely
+    static constexpr Size wave_rows = 16;    // soon enough for who waits for y
 
   public:
     // Lays out the buffers; with a workspace of null it only counts them.
@@ -64,13 +65,18 @@ class ForwardRun {
     void run() {
         if (group.count == 0) return;
         start();
+        const bool is_wave = job.x_done || job.y_done;
+        int blocks = 0;
         for (Size i = 0; i < job.sizes.T;) {
-            const Block block = at.block_from(i, block_rows);
+            const Block block = at.block_from(i, is_wave ? wave_rows : block_rows);
+            ++blocks;
+            if (job.x_done) job.x_done->wait_for(blocks);
             project(block);
             for (Size row = 0; i < block.end; row += at.active(i++)) {
                 step(i, row);
                 group.meet();
             }
+            if (job.y_done) job.y_done->reach(blocks);
         }
     }
 

@@ -21,6 +21,9 @@ inline constexpr int num_cells = 4;
 // Rows of the weights per unit, G, in the order of CellKind.
 inline constexpr int num_gates[num_cells] = {1, 1, 4, 3};
 
+// Values saved per unit and step, S, in the same order.
+inline constexpr int num_saved[num_cells] = {0, 0, 4, 4};
+
 struct Sizes {
     Size N, T, B, D, I, H;
 };
@@ -54,6 +57,8 @@ struct WeightGradients {
     Real* bias_hh;
 };
 
+class Progress;  // team.h
+
 // One forward run over a sequence.
 template <class Real>
 struct Forward {
@@ -71,6 +76,8 @@ struct Forward {
     Sizes sizes;
     Rows rows;
     Real* workspace;
+    const Progress* x_done;  // blocks of x that are there; null: all
+    Progress* y_done;        // blocks of y that are written, or null; either is of one direction
 };
 
 // One backward run; the gradients it writes are set, not added to.

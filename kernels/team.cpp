@@ -118,6 +118,17 @@ void Barrier::wait(int members) {
     }
 }
 
+void Progress::reach(int count) {
+    reached_.store(count, std::memory_order_release);
+    reached_.notify_all();
+}
+
+void Progress::wait_for(int count) const {
+    for (int reached; (reached = reached_.load(std::memory_order_acquire)) < count;) {
+        wait_while(reached_, reached);
+    }
+}
+
 void run_team(int threads, void (*work)(const void* job, const Member& member), const void* job) {
     Team team{work, job, {}};
     if (threads <= 1) return work(job, {0, 1, team.barriers});

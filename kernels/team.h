@@ -18,6 +18,16 @@ class Barrier {
     alignas(64) std::atomic<unsigned> round_{0};
 };
 
+// How far a piece of work has come, for members whose own work reads it.
+class Progress {
+  public:
+    void reach(int count);
+    void wait_for(int count) const;
+
+  private:
+    alignas(64) std::atomic<int> reached_{0};
+};
+
 struct Member {
     int index, count;
     Barrier* barriers;  // [2], one per direction

@@ -33,21 +33,37 @@ def run_stack(
         y: outputs of the last layer, [T, B, D*H] or [N, D*H].
         state: final states, fields [L*D, B, H].
     """
-    finals = []
-    for index, cells in enumerate(layers):
-        if index and dropout:
-            x = drop(x, dropout)
-        x, final = run_layer(cells, x, _part(state, index, layers), batch_sizes)
-        finals.append(final)
-    if len(finals) == 1:
-        return x, finals[0]
-    return x, type(finals[0])(*map(torch.cat, zip(*finals, strict=True)))
+    if len(layers) == 1:
+        return run_layer(layers[0], x, state, batch_sizes)
+    states = [_part(state, index, layers) for index in range(len(layers))]
+    results = None if dropout else _run_at_once(layers, x, states, batch_sizes)
+    if results is None:
+        results = []
+        for index, cells in enumerate(layers):
+            if index and dropout:
+                x = drop(x, dropout)
+            results.append(run_layer(cells, x, states[index], batch_sizes))
+            x = results[-1][0]
+    finals = [final for _, final in results]
+    return results[-1][0], type(finals[0])(*map(torch.cat, zip(*finals, strict=True)))
+
+
+def _run_at_once(
+    layers: Sequence[Sequence[AnyCell]],
+    x: Tensor,
+    states: Sequence[State | None],
+    batch_sizes: Tensor | None,
+) -> list[tuple[Tensor, State]] | None:
+    """Output and final state of each layer, where the kernel can run all at the same time."""
+    if native.refusal(layers[0], x) is not None:
+        return None
+    return native.run_wave(layers, x, states, batch_sizes)
 
 
 def _part(state: State | None, index: int, layers: Sequence[Sequence[AnyCell]]) -> State | None:
     """The rows of one layer."""
-    if state is None or len(layers) == 1:
-        return state
+    if state is None:
+        return None
     D = len(layers[0])
     return type(state)(*(field[index * D : (index + 1) * D] for field in state))
 

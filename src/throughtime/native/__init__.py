@@ -1,6 +1,6 @@
 """The same step, faster: compiled kernels behind the cells, as differentiable torch functions.
 
-Both names are looked up when first used, so that the kernels can be had without torch.
+The names are looked up when first used, so that the kernels can be had without torch.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from throughtime.native.layer import refusal, run_layer
+    from throughtime.native.layer import refusal, run_layer, run_wave
 
-__all__ = ["refusal", "run_layer"]
+__all__ = ["refusal", "run_layer", "run_wave"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,5 +18,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'throughtime.native' has no attribute {name!r}")
     from throughtime.native import layer
 
-    globals().update(refusal=layer.refusal, run_layer=layer.run_layer)
+    globals().update({name: getattr(layer, name) for name in __all__})
     return globals()[name]

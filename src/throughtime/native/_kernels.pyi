@@ -161,6 +161,29 @@ class Session32:
 class Session64(Session32):
     """The same in float64."""
 
+def forward_wave(
+    layers: Several[Layer],
+    weights: Several[Several[int]],
+    tensors: Several[Several[int]],
+    sequence: Sequence,
+    threads: int,
+) -> None:
+    """Runs layers on top of each other at the same time, each a few steps behind the one below.
+
+    Args:
+        layers: of one cell and type, with D = 1.
+        weights: of each layer, as for `Layer.forward`.
+        tensors: of each layer, as for `Layer.forward`; x of a layer is y of the one below.
+        sequence: the rows of all.
+        threads: at most so many; they take layers in turn.
+
+    Raises:
+        ValueError: a list has the wrong number of entries.
+    """
+
+def choose_wave_threads(cell: str, T: int, B: int, H: int, layers: int, most: int) -> int:
+    """Threads for `forward_wave`, at most `most`; 1 where one layer after the other is better."""
+
 def choose_threads(cell: str, T: int, B: int, D: int, H: int, most: int) -> int:
     """How many threads are worth starting, from 1 to `most`, by the work of one step."""
 

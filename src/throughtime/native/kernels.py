@@ -91,6 +91,61 @@ def forward(
         saved: nothing without `training`; else the gates [N, D, S, H] after their activation
             (an Elman cell has none, a GRU adds W_hn h + b_hn), then c [N, D, H] of an LSTM.
     """
+    run = _prepare(call, x, states, weights, training)
+    run.layer.forward(run.weights, _addresses(run.tensors), run.sequence, run.threads)
+    return run.results, run.saved
+
+
+def forward_wave(
+    call: Call, x: Tensor, states: Sequence[Tensors | None], weights: Sequence[Sequence[Tensor]]
+) -> list[Tensors] | None:
+    """Runs layers on top of each other at the same time, for inference.
+
+    Args:
+        call: kernel and rows of every layer; one direction.
+        x: inputs of the first layer, [T, B, I] or packed [N, I].
+        states: of each layer, as in `forward`.
+        weights: of each layer, as in `forward`.
+
+    Returns:
+        The results of each layer, as of `forward`; None where one after the other is faster.
+    """
+    T = x.shape[0] if call.batch_sizes is None else call.batch_sizes.shape[0]
+    threads = _kernels.choose_wave_threads(
+        *(call.kernel.name, T, call.batch(x), weights[0][1].shape[1], len(weights)),
+        torch.get_num_threads(),
+    )
+    if threads == 1:
+        return None
+    runs: list[_Run] = []
+    for state, own in zip(states, weights, strict=True):
+        below = runs[-1].results[0] if runs else x
+        runs.append(_prepare(call, below, state, own, training=False))
+    _kernels.forward_wave(
+        [run.layer for run in runs],
+        [run.weights for run in runs],
+        [_addresses(run.tensors) for run in runs],
+        *(runs[0].sequence, threads),
+    )
+    return [run.results for run in runs]
+
+
+class _Run(NamedTuple):
+    """A forward run that has all it needs; what its addresses name lives as long as it."""
+
+    results: Tensors
+    saved: Tensors
+    tensors: tuple[Tensor | None, ...]  # in the order of the kernel
+    layer: _kernels.Layer
+    weights: list[int]
+    sequence: _kernels.Sequence
+    threads: int
+    kept: Sequence[Tensor]
+
+
+def _prepare(
+    call: Call, x: Tensor, states: Tensors | None, weights: Sequence[Tensor], training: bool
+) -> _Run:
     kernel, D, batch_sizes = call
     lead, B, H, new = x.shape[:-1], call.batch(x), weights[1].shape[1], x.new_empty
     y = new(*lead, D * H)
@@ -102,10 +157,9 @@ def forward(
         c = new(rows, D, H) if kernel.has_cell_state else None
     x, *weights = dense((x, *weights))
     starts = dense(states) if states else ()
-    layer, addresses, sequence, threads = _crossing(call, x, B, weights)
     tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), None, None)
-    layer.forward(addresses, _addresses(tensors), sequence, threads)
-    return (y, *finals), tuple([saved for saved in (gates, c) if saved is not None])
+    saved = tuple([kept for kept in (gates, c) if kept is not None])
+    return _Run((y, *finals), saved, tensors, *_crossing(call, x, B, weights), weights)
 
 
 def backward(

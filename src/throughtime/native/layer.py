@@ -15,7 +15,14 @@ from torch.nn import Parameter
 from throughtime.cells import AnyCell, HiddenState, LSTMState, State
 from throughtime.errors import ShapeError
 from throughtime.native.functions import Layer, LayerForward, with_states
-from throughtime.native.kernels import Call, Kernel, KernelCell, forward, kernel_of
+from throughtime.native.kernels import (
+    Call,
+    Kernel,
+    KernelCell,
+    forward,
+    forward_wave,
+    kernel_of,
+)
 from throughtime.native.operators import run_operator
 
 Unroll = Callable[[Sequence[AnyCell], Tensor, State, Tensor | None], tuple[Tensor, State]]
@@ -69,7 +76,7 @@ def run_layer(
     kernel = kernel_of(cells[0])
     assert kernel is not None
     known = cast(Sequence[KernelCell], cells)
-    weights = _weights(known, kernel, x)
+    weights = _weights(known, kernel, x.shape[-1], x)
     call = Call(kernel, len(cells), batch_sizes)
     state_type = LSTMState if kernel.has_cell_state else HiddenState
     if state is not None:
@@ -94,6 +101,52 @@ def run_layer(
     return results[0], state_type(*results[1 : 1 + kernel.num_states])
 
 
+def run_wave(
+    layers: Sequence[Sequence[AnyCell]],
+    x: Tensor,
+    states: Sequence[State | None],
+    batch_sizes: Tensor | None = None,
+) -> list[tuple[Tensor, State]] | None:
+    """Runs layers of one direction on top of each other at the same time, for inference.
+
+    Args:
+        layers: of each layer its one cell; `refusal` must be None for the first.
+        x: inputs of the first layer, [T, B, I], or packed [N, I].
+        states: of each layer its initial state, fields [1, B, H]; None for zeros.
+        batch_sizes: rows of each step of a packed input, int64 [T] on the CPU.
+
+    Returns:
+        What `run_layer` gives for each layer; None where derivatives may be asked for, cells
+        differ, or one layer after the other is faster.
+
+    Raises:
+        ShapeError: as of `run_layer`.
+    """
+    cells = cast(Sequence[KernelCell], [cell for layer in layers for cell in layer])
+    kernel = kernel_of(cells[0])
+    if len(cells) > len(layers) or any(kernel_of(cell) is not kernel for cell in cells):
+        return None
+    assert kernel is not None
+    num_inputs, weights = x.shape[-1], []
+    for cell, state in zip(cells, states, strict=True):
+        H = cell.weight_hh.shape[-1]
+        weights.append(_weights([cell], kernel, num_inputs, x))
+        if state is not None:
+            _check_states(state, 1, H, x)
+        num_inputs = H
+    given = [tensor for state in states if state is not None for tensor in state]
+    tensors = (x, *given, *(weight for own in weights for weight in own))
+    if _is_traced(tensors) or torch._C._are_functorch_transforms_active():
+        return None
+    if torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors]):
+        return None
+    results = forward_wave(Call(kernel, 1, batch_sizes), x, states, weights)
+    state_type = LSTMState if kernel.has_cell_state else HiddenState
+    if results is None:
+        return None
+    return [(y, state_type(*final)) for y, *final in results]
+
+
 _KINDS = {Tensor, Parameter}
 
 
@@ -107,11 +160,13 @@ def _is_traced(tensors: Sequence[Tensor]) -> bool:
     )
 
 
-def _weights(cells: Sequence[KernelCell], kernel: Kernel, x: Tensor) -> tuple[Tensor, ...]:
+def _weights(
+    cells: Sequence[KernelCell], kernel: Kernel, num_inputs: int, x: Tensor
+) -> tuple[Tensor, ...]:
     """The weights of every direction, each of the shape and kind the kernel reads."""
     H = cells[0].weight_hh.shape[-1]
     rows = kernel.num_gates * H
-    shapes = ((rows, x.shape[-1]), (rows, H), (rows,), (rows,))
+    shapes = ((rows, num_inputs), (rows, H), (rows,), (rows,))
     dtype, weights = x.dtype, []
     for cell in cells:
         found = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
