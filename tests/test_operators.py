@@ -62,16 +62,6 @@ def test_an_exported_layer_refuses_forward_mode():
         tangent_of(lambda x: exported(x)[0], x)
 
 
-def test_forward_mode_through_a_compiled_layer_is_that_of_the_layer():
-    layer, _ = LSTM.pair()
-    x, tangent = double(2, T, B, I)
-    compiled = torch.compile(lambda x: layer(x)[0], backend="aot_eager")
-    ours = torch.func.jvp(compiled, (x,), (tangent,))
-    assert (
-        worst_error(list(ours), list(torch.func.jvp(lambda x: layer(x)[0], (x,), (tangent,)))) == 0
-    )
-
-
 def test_a_compiled_layer_runs_the_operator_and_gives_its_gradients(calls):
     layer, _ = LSTM.pair()
     x = double(T, B, I).requires_grad_()
