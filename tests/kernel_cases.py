@@ -109,6 +109,8 @@ class Case:
         nothing = x.new_zeros(self.H)
         y = [y.get((place, d), nothing) for place in range(self.num_places) for d in range(self.D)]
         y = torch.stack(y).view(-1, self.D, self.H) if y else x.new_zeros(0, self.D, self.H)
+        if self.B == 0:
+            return [y, *states]
         return [y, *(torch.stack([torch.stack(row) for row in kept]) for kept in finals)]
 
 

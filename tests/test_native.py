@@ -78,6 +78,50 @@ def test_gradients_of_gradients_agree_with_finite_differences(case, form):
     assert gradgradcheck(function, (data, weight))
 
 
+WANTED = {
+    "x": lambda name: name == "x",
+    "states": lambda name: name in ("h0", "c0"),
+    "weights": lambda name: name.startswith("weight"),
+    "biases": lambda name: name.startswith("bias"),
+    "all": lambda name: True,
+}
+
+
+def second_derivatives(layer, wanted):
+    """Of a loss in every output: gradients, and gradients of their squares, of who wants them."""
+    torch.manual_seed(2)
+    x, states = torch.randn(T, B, I).double(), flat(random_state(layer, 2, B))
+    named = {"x": x, **dict(zip(("h0", "c0"), states, strict=False))}
+    named |= {name: p.detach().clone() for name, p in layer.named_parameters()}
+    for name, tensor in named.items():
+        named[name] = tensor.detach().requires_grad_(wanted(name))
+    inputs = [tensor for tensor in named.values() if tensor.requires_grad]
+    hx = (named["h0"], named["c0"]) if "c0" in named else named["h0"]
+    weights = {name: named[name] for name, _ in layer.named_parameters()}
+    outputs = flat(torch.func.functional_call(layer, weights, (named["x"], hx)))
+    loss = sum(out.sin().sum() for out in outputs)
+    first = torch.autograd.grad(loss, inputs, create_graph=True)
+    second = torch.autograd.grad(sum(g.square().sum() for g in first), inputs)
+    return [*first, *second]
+
+
+@each_case
+@pytest.mark.parametrize("wanted", WANTED)
+def test_second_derivatives_of_any_inputs_are_the_loop_s(case, wanted, monkeypatch):
+    ours, _ = case.pair(bidirectional=True)
+    of_kernel = second_derivatives(ours, WANTED[wanted])
+    of_loop = in_loop(second_derivatives, monkeypatch)(ours, WANTED[wanted])
+    assert worst_error(of_kernel, of_loop) < 1e-10
+
+
+@each_case
+def test_vmap_over_rows_is_the_batch(case):
+    ours, _ = case.pair(bidirectional=True)
+    x = torch.randn(T, B, I, dtype=torch.float64)
+    rows = torch.func.vmap(lambda row: ours(row)[0], in_dims=1, out_dims=1)(x)
+    assert worst_error([rows.detach()], [ours(x)[0].detach()]) < 1e-10
+
+
 @each_case
 @pytest.mark.parametrize("transform", ["grad", "jacrev", "jacfwd", "hessian"])
 def test_transforms_of_torch_func_agree_with_the_loop(case, transform, monkeypatch):

@@ -11,10 +11,8 @@ The module itself is called, `tt.stream(...)`, and holds `load` for sessions on 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -25,12 +23,12 @@ import numpy as np
 from throughtime.errors import DataError, OptionError, ShapeError
 from throughtime.native import _kernels
 from throughtime.native.weights import Array, LayerWeights, Readout, check_weights, described
+from throughtime.native.weights_file import read_weights, write_weights
 
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = "throughtime.stream"
-VERSION = 1
+MOST_ROWS = 2**31 - 1
 _NATIVE = {"float32": _kernels.Session32, "float64": _kernels.Session64}
 
 
@@ -64,23 +62,26 @@ class Session:
 
     Raises:
         ShapeError: the weights do not fit each other.
-        OptionError: an unknown cell, or rows below 1.
+        OptionError: an unknown cell, or rows that are no number of streams.
     """
 
     def __init__(
         self, layers: Sequence[LayerWeights], readout: Readout | None = None, rows: int = 1
     ) -> None:
-        if rows < 1:
-            raise OptionError(f"rows must be at least 1, got {rows}; pass the number of streams.")
+        if not _is_whole(rows) or not 1 <= rows <= MOST_ROWS:
+            raise OptionError(
+                f"rows must be a whole number from 1 to {MOST_ROWS}, got {repr(rows)[:80]}; pass "
+                "the number of streams."
+            )
         self._layers = [LayerWeights(*layer) for layer in layers]
         self._readout = readout
         check_weights(self._layers, readout)
         self.dtype = self._layers[0].weight_ih.dtype
-        self.rows = rows
+        self.rows = int(rows)
         self.num_inputs = int(self._layers[0].weight_ih.shape[1])
         top = self._layers[-1].weight_hh if readout is None else readout.weight
         self.num_outputs = int(top.shape[1] if readout is None else top.shape[0])
-        self._native = _NATIVE[self.dtype.name](rows)
+        self._native = _NATIVE[self.dtype.name](self.rows)
         for layer in self._layers:
             self._native.add_layer(*map(_dense, layer))
         if readout is not None:
@@ -183,26 +184,7 @@ class Session:
         Raises:
             DataError: there is a file of that name already.
         """
-        from safetensors.numpy import save
-
-        path = Path(path)
-        if path.exists():
-            raise DataError(f"{path} must not exist yet, it does; choose another name.")
-        tensors = {
-            f"layers.{index}.{name}": _dense(array)
-            for index, layer in enumerate(self._layers)
-            for name, array in zip(LayerWeights._fields[1:], layer[1:], strict=True)
-            if array is not None
-        }
-        for name, array in zip(Readout._fields, self._readout or (), strict=False):
-            if array is not None:
-                tensors[f"readout.{name}"] = _dense(array)
-        about = {"version": VERSION, "cells": [layer.cell for layer in self._layers]}
-        content = save(tensors, {FORMAT: json.dumps(about | {"rows": self.rows})})
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
+        write_weights(Path(path), self._layers, self._readout, self.rows)
 
     def _numbers(self) -> Array:
         numbers = np.empty(self._native.state_size, self.dtype)
@@ -222,34 +204,15 @@ def load(path: str | os.PathLike[str], rows: int | None = None) -> Session:
 
     Raises:
         DataError: the file is missing, damaged, or no saved session.
+        OptionError: rows is no number of streams.
     """
-    from safetensors import SafetensorError, safe_open
-
+    layers, readout, saved_rows = read_weights(path)
+    if rows is not None:
+        return Session(layers, readout, rows)
     try:
-        with safe_open(path, "np") as file:
-            about = json.loads((file.metadata() or {}).get(FORMAT, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path} must be a saved session, it cannot be read: {error}") from error
-    if not isinstance(about, dict) or about.get("version") != VERSION:
-        raise DataError(
-            f"{path} must be a session of format {FORMAT} {VERSION}, its header says {about}; "
-            "save it with the version you load it with."
-        )
-    try:
-        layers = [
-            LayerWeights(cell, *_weights_of(index, tensors))
-            for index, cell in enumerate(about["cells"])
-        ]
-        weight = tensors.get("readout.weight")
-        readout = None if weight is None else Readout(weight, tensors.get("readout.bias"))
-        return Session(layers, readout, about["rows"] if rows is None else rows)
-    except (ShapeError, OptionError, KeyError, TypeError) as error:
-        raise DataError(f"{path} must be a saved session, its parts do not fit: {error}") from error
-
-
-def _weights_of(index: int, tensors: dict[str, Any]) -> list[Any]:
-    return [tensors.get(f"layers.{index}.{name}") for name in LayerWeights._fields[1:]]
+        return Session(layers, readout, saved_rows)
+    except (OptionError, MemoryError) as error:
+        raise DataError(f"{path} must be a saved session, its rows do not fit: {error}") from error
 
 
 def open_session(model: nn.Module | Sequence[nn.Module], rows: int = 1) -> Session:
@@ -271,6 +234,10 @@ def open_session(model: nn.Module | Sequence[nn.Module], rows: int = 1) -> Sessi
     layers, readout = plain_weights(model)
     top = Readout(*readout) if readout else None
     return Session([LayerWeights(*layer) for layer in layers], top, rows)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _dense(value: Any) -> Any:

@@ -12,13 +12,24 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
+from throughtime.errors import OptionError
 from throughtime.native.functions import Layer
 from throughtime.native.kernels import Call, backward, forward, kernel_named
 
 
 def _no_loop(*tensors: Tensor) -> tuple[Tensor, ...]:
     raise AssertionError("a registered operator never takes the loop")
+
+
+def _refuse_forward_mode() -> None:
+    """Stops what would lose its tangents without a word; torch counts levels per process."""
+    if forward_ad._current_level >= 0:
+        raise OptionError(
+            "operators of throughtime must run without forward-mode differentiation, one was "
+            "called under it; differentiate the layer itself, not what was compiled or exported."
+        )
 
 
 def _layer(name: str, D: int, batch_sizes: Tensor | None) -> Layer:
@@ -30,6 +41,7 @@ def layer_operator(
     name: str, num_directions: int, tensors: Sequence[Tensor], batch_sizes: Tensor | None
 ) -> list[Tensor]:
     """(y, *final states, *saved) of a layer; see `functions`."""
+    _refuse_forward_mode()
     layer = _layer(name, num_directions, batch_sizes)
     results, saved = forward(layer.call, *layer.parts(tensors), training=True)
     return [*results, *saved]
@@ -64,6 +76,7 @@ def layer_backward_operator(
     batch_sizes: Tensor | None,
 ) -> list[Tensor]:
     """The gradients of x, states and weights; see `functions`."""
+    _refuse_forward_mode()
     layer = _layer(name, num_directions, batch_sizes)
     gradients = backward(layer.call, grads, *layer.parts(tensors), y, saved, True)
     return cast(list[Tensor], list(gradients))

@@ -45,7 +45,7 @@ def check_weights(layers: Sequence[LayerWeights], readout: Readout | None) -> No
         if layer.cell not in NUM_GATES:
             known = ", ".join(NUM_GATES)
             raise OptionError(f"cell must be one of {known}, got {layer.cell!r}; choose one.")
-        H = layer.weight_hh.shape[-1] if isinstance(layer.weight_hh, np.ndarray) else 0
+        H = _size_of("weight_hh", layer.weight_hh)
         rows = NUM_GATES[layer.cell] * H
         for name, shape in zip(
             LayerWeights._fields[1:], ((rows, width), (rows, H), (rows,), (rows,)), strict=True
@@ -53,9 +53,19 @@ def check_weights(layers: Sequence[LayerWeights], readout: Readout | None) -> No
             _check_array(name, getattr(layer, name), shape, dtype)
         width = H
     if readout is not None:
-        O = readout.weight.shape[0]  # noqa: E741
+        O = _size_of("readout weight", readout.weight, axis=0)  # noqa: E741
         _check_array("readout weight", readout.weight, (O, width), dtype)
         _check_array("readout bias", readout.bias, (O,), dtype)
+
+
+def _size_of(name: str, array: Any, axis: int = -1) -> int:
+    """A size of a matrix that other sizes hang on; never 0."""
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.shape[axis] == 0:
+        raise ShapeError(
+            f"{name} must be a matrix with at least one row and column, got {described(array)}; "
+            "pass one."
+        )
+    return int(array.shape[axis])
 
 
 def _check_array(name: str, array: Array | None, shape: tuple[Any, ...], dtype: Any) -> None:

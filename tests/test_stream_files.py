@@ -1,0 +1,95 @@
+"""A file that is no saved session is refused in one sentence, whatever is wrong with it."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+import throughtime as tt
+from throughtime.errors import DataError
+from throughtime.native.weights_file import FORMAT
+
+WEIGHTS = {"layers.0.weight_ih": np.ones((3, 2)), "layers.0.weight_hh": np.ones((3, 3))}
+
+
+def header(**changes):
+    about = {"version": 1, "cells": ["elman_tanh"], "rows": 1} | changes
+    return {FORMAT: json.dumps(about)}
+
+
+def raw(about, dtype="F64", shape=(3, 2), size=48):
+    """A file by hand: what safetensors itself would not write."""
+    entry = {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}
+    text = json.dumps({"__metadata__": about, "layers.0.weight_ih": entry}).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(size)
+
+
+def named(name, array, **changes):
+    return save(WEIGHTS | {name: array}, header(**changes))
+
+
+GOOD = named("layers.0.bias_ih", np.ones(3))
+IH, HH = "layers.0.weight_ih", "layers.0.weight_hh"
+FILES = {
+    "nothing": (b"", "cannot be read"),
+    "zeros": (bytes(100), "cannot be read"),
+    "a huge header": (struct.pack("<Q", 2**63) + b"{}", "cannot be read"),
+    "no end": (GOOD[:-9], "cannot be read"),
+    "no header": (save(WEIGHTS), "its header says None"),
+    "a version to come": (save(WEIGHTS, header(version=9)), "its header says"),
+    "NaN": (save(WEIGHTS, {FORMAT: "NaN"}), "its header says nan"),
+    "a version of NaN": (save(WEIGHTS, {FORMAT: '{"version": NaN}'}), "its header says"),
+    "a deep header": (save(WEIGHTS, {FORMAT: "[" * 100_000}), "cannot be read"),
+    "a long number": (save(WEIGHTS, {FORMAT: "1" * 100_000}), "cannot be read"),
+    "no list of cells": (save(WEIGHTS, header(cells="lstm")), "a list of cells"),
+    "lists of cells": (save(WEIGHTS, header(cells=[["lstm"]])), "a list of cells"),
+    "an unknown cell": (save(WEIGHTS, header(cells=["mamba"])), "got 'mamba'"),
+    "another cell": (save(WEIGHTS, header(cells=["gru"])), r"weight_ih must be \[9, 2\]"),
+    "a missing layer": (save(WEIGHTS, header(cells=["elman_tanh"] * 2)), "got NoneType"),
+    "no layer": (save({}, header(cells=[])), "layers must be one or more"),
+    "a layer too many": (named("layers.1.weight_ih", np.ones((3, 3))), "more than its layers"),
+    "a path for a name": (named("../../etc/passwd", np.ones(3)), "more than its layers"),
+    "a bias of nothing": (named("readout.bias", np.ones(3)), "more than its layers"),
+    "a number for a matrix": (named(HH, np.array(1.0)), "weight_hh must be a matrix"),
+    "a number for a readout": (named("readout.weight", np.array(1.0)), "readout weight must be"),
+    "an empty readout": (named("readout.weight", np.ones((0, 3))), "readout weight must be"),
+    "no units": (named(HH, np.ones((0, 0))), "weight_hh must be a matrix"),
+    "two types": (named(HH, np.ones((3, 3), np.float32)), "weight_hh must be .* of float64"),
+    "whole numbers": (named(IH, np.ones((3, 2), int)), "is of I64"),
+    "narrow numbers": (raw(header(), "BF16", size=12), "is of BF16"),
+    "a huge shape": (raw(header(), shape=(2**62, 4)), "cannot be read"),
+    **{
+        f"{rows!r} rows": (save(WEIGHTS, header(rows=rows)), "rows must be a whole number")
+        for rows in ("x", None, 1.5, True, 0, 2**60, 10**30)
+    },
+}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_that_is_no_session_is_refused(file, tmp_path):
+    content, reason = FILES[file]
+    (tmp_path / "stream").write_bytes(content)
+    with pytest.raises(DataError, match=rf"stream must be a .*{reason}") as caught:
+        tt.stream.load(tmp_path / "stream")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("name", [".", "missing"])
+def test_a_place_without_a_file_is_refused(name, tmp_path):
+    with pytest.raises(DataError, match="must be a saved session, it cannot be read"):
+        tt.stream.load(tmp_path / name)
+
+
+def test_the_file_that_the_others_spoil_is_a_session(tmp_path):
+    (tmp_path / "stream").write_bytes(GOOD)
+    y = tt.stream.load(tmp_path / "stream").step(np.zeros(2))
+    np.testing.assert_allclose(y, np.tanh(np.ones(3)))
+
+
+@pytest.mark.parametrize("end", range(0, len(GOOD), 7))
+def test_no_beginning_of_a_session_passes_for_one(end, tmp_path):
+    (tmp_path / "stream").write_bytes(GOOD[:end])
+    with pytest.raises(DataError, match="cannot be read"):
+        tt.stream.load(tmp_path / "stream")
