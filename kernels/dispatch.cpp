@@ -76,21 +76,43 @@ void run(const Job& job, void (*kernel)(const Job&, const Member&), int threads)
     run_team(threads, Run<Job>::work, &task);
 }
 
-// One number for all weights of a layer, in the packing of one variant.
+// One number for all weights of a layer, in the packing of one variant: from those of pieces, which
+// several threads read, since weights beyond a cache take as long as some steps.
 template <class Real>
 std::uint64_t fingerprint(const Variant& variant, const Weights<Real>* weights, const Sizes& sizes,
-                          Size rows) {
-    std::uint64_t all = reinterpret_cast<std::uintptr_t>(&variant);
+                          Size rows, int threads) {
+    constexpr Size piece = 64 * 1024, worth_a_team = 16;
+    struct Job {
+        std::uint64_t (*fingerprint)(const void* from, Size bytes);
+        std::vector<std::pair<const Real*, Size>> pieces;
+        mutable std::vector<std::uint64_t> found;
+    } job{variant.fingerprint, {}, {}};
     const auto add = [&](const Real* from, Size elements) {
-        const std::uint64_t one = from ? variant.fingerprint(from, elements * sizeof(Real)) : 1;
-        all = (all ^ one) * 0x9E3779B97F4A7C15u;
-        all ^= all >> 31;
+        if (!from) elements = 0;
+        for (Size k = 0; k < std::max<Size>(elements, 1); k += piece) {
+            job.pieces.emplace_back(from + k, std::min(piece, elements - k));
+        }
     };
     for (Size d = 0; d < sizes.D; ++d) {
         add(weights[d].weight_ih, rows * sizes.I);
         add(weights[d].weight_hh, rows * sizes.H);
         add(weights[d].bias_ih, rows);
         add(weights[d].bias_hh, rows);
+    }
+    const Size num = job.pieces.size();
+    job.found.resize(num);
+    const auto kernel = [](const Job& job, const Member& member) {
+        const Size num = job.pieces.size(), count = member.count;
+        for (Size k = num * member.index / count; k < num * (member.index + 1) / count; ++k) {
+            const auto [from, elements] = job.pieces[k];
+            job.found[k] = job.fingerprint(from, elements * Size(sizeof(Real)));
+        }
+    };
+    run<Job>(job, kernel, num < worth_a_team ? 1 : threads);
+    std::uint64_t all = reinterpret_cast<std::uintptr_t>(&variant);
+    for (const std::uint64_t one : job.found) {
+        all = (all ^ one) * 0x9E3779B97F4A7C15u;
+        all ^= all >> 31;
     }
     return all;
 }
@@ -148,7 +170,7 @@ Ready<Real, Job> make_ready(CellKind cell, Job job, const Weights<Real>* weights
     const auto& pass = pass_for(functions_in(variant, Real{}).cells[int(cell)], job);
     const Sizes& sizes = job.sizes;
     const auto tell = [&] {
-        return fingerprint(variant, weights, sizes, num_gates[int(cell)] * sizes.H);
+        return fingerprint(variant, weights, sizes, num_gates[int(cell)] * sizes.H, threads);
     };
     auto packed = copy.use(tell, pass.packed(sizes) * sizeof(Real), [&](void* to) {
         Pack<Real> packing{static_cast<Real*>(to), {}, sizes};
