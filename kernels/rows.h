@@ -104,13 +104,14 @@ inline Group group_for(const Member& member, Size d, Size D) {
 }
 
 // Whether the members of a group share the rows of a step rather than its units. They need not
-// meet at every step then, but each reads all weights, which must fit its own cache.
+// meet at every step then, but each reads all weights, which rows enough must make worth while:
+// more where the weights come from a shared cache.
 template <class Real>
 bool shares_rows(const Sizes& sizes, Size G, const Member& member) {
-    constexpr Size cached = 128 * 1024 / sizeof(Real), least_rows = 3;
+    constexpr Size own_cache = (1 << 20) / sizeof(Real);
+    const Size least_rows = G * sizes.H * sizes.H <= own_cache ? 3 : 8;
     const Size count = member.count / sizes.D;  // of a group
-    return count > 1 && member.count % sizes.D == 0 && sizes.B >= least_rows * count &&
-           G * sizes.H * sizes.H <= cached;
+    return count > 1 && member.count % sizes.D == 0 && sizes.B >= least_rows * count;
 }
 
 // The workspace of a run by `threads` members, or by fewer if no more are to be had.
