@@ -13,8 +13,6 @@ from pathlib import Path
 
 from kernel_builds import ROOT, build, run, tool
 
-# the compiler makes copies of `counted` with longer names
-COUNTED = ["--toggle-collect=counted*", "--dump-after=counted*"]
 KNOWN = ROOT / "kernels" / "tests" / "counts.json"
 SLACK = 1.02  # memory functions of the C library differ a little from machine to machine
 
@@ -22,14 +20,19 @@ SLACK = 1.02  # memory functions of the C library differ a little from machine t
 def measure() -> dict:
     """The compiler, and the instructions of every call, counted by valgrind."""
     program = build("kernels") / "kernel_count"
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out"
-        options = ["--tool=callgrind", *COUNTED]
-        printed = run(tool("valgrind"), *options, f"--callgrind-out-file={out}", program)
-        compiler, *names = printed.splitlines()
-        dumps = [Path(f"{out}.{k + 1}").read_text() for k in range(len(names))]
-    counts = [int(re.search(r"^(?:summary|totals): (\d+)", dump, re.M)[1]) for dump in dumps]
-    return {"compiler": compiler, "instructions": dict(zip(names, counts, strict=True))}
+    compiler, *names = run(program).splitlines()
+    calls = {name: count(program, number) for number, name in enumerate(names, start=1)}
+    return {"compiler": compiler, "instructions": calls}
+
+
+def count(program: Path, number: int) -> int:
+    """Instructions of one of the program's calls."""
+    with tempfile.NamedTemporaryFile() as out:
+        # the compiler makes copies of `counted`, with longer names
+        options = ["--tool=callgrind", "--toggle-collect=counted*"]
+        options.append(f"--callgrind-out-file={out.name}")
+        run(tool("valgrind"), *options, program, str(number))
+        return int(re.search(r"^totals: (\d+)", Path(out.name).read_text(), re.M)[1])
 
 
 def grown(known: dict, measured: dict) -> list[str]:

@@ -6,8 +6,12 @@ import platform
 import re
 import subprocess
 
+import kernel_counts
 import pytest
+import torch
 from kernel_builds import ROOT, build, run, tool
+
+import throughtime as tt
 
 MACHINE = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
 VARIANTS = {"x86_64": ["avx512", "avx2", "plain"], "aarch64": ["neon"]}.get(MACHINE, ["plain"])
@@ -76,3 +80,28 @@ def test_what_is_not_supported_is_refused_by_name(tmp_path, settings, message):
     said = " ".join(process.stderr.split())
     assert process.returncode != 0
     assert re.search(message, said), said
+
+
+@pytest.mark.long
+def test_no_call_takes_more_instructions_than_before():
+    known, measured = kernel_counts.known_counts(), kernel_counts.measure()
+    if known["compiler"] != measured["compiler"]:
+        pytest.skip(f"not compared: counted with GCC {known['compiler']}")
+    assert not kernel_counts.grown(known, measured)
+
+
+@pytest.mark.parametrize(("now", "expected"), [(102, 0), (103, 1)])
+def test_a_count_may_grow_by_two_percent(now, expected):
+    known, measured = ({"instructions": {"a call": count}} for count in (100, now))
+    assert len(kernel_counts.grown(known, measured)) == expected
+
+
+def test_numbers_below_the_smallest_normal_one_survive_outside_the_kernels():
+    torch.set_num_threads(2)
+    try:
+        tt.LSTM(64, 64)(torch.randn(100, 8, 64))
+        # large enough for the pool, so that its other thread answers too
+        tiny = torch.full((1 << 20,), 1e-39) * 1.5
+    finally:
+        torch.set_num_threads(1)
+    assert (tiny > 0).all()
