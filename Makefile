@@ -10,7 +10,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCE_FOLDERS := $(shell find src -type d -not -name __pycache__)
 BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*.*) $(SOURCE_FOLDERS)
 
-.PHONY: setup demo bench test test-all lint format clean
+CPP := $(wildcard kernels/*.h kernels/*.cpp kernels/tests/*.h kernels/tests/*.cpp)
+
+.PHONY: setup demo bench test test-all sanitize neon count lint format clean
 
 setup: $(VENV)/.installed
 
@@ -38,16 +40,27 @@ test: setup lint
 test-all: setup lint
 	$(BIN)/pytest -m 'long or not long'
 
+# the tests of the kernels in C++, under sanitizers and in an emulator of AArch64
+sanitize: setup
+	$(BIN)/pytest -m long tests/test_variants.py -k sanitizer
+
+neon: setup
+	$(BIN)/pytest -m long tests/test_variants.py -k neon
+
+# instructions of the kernels, compared with kernels/tests/counts.json; UPDATE=1 writes that anew
+count: setup
+	$(BIN)/python tests/kernel_counts.py $(if $(UPDATE),--update)
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror kernels/*.h kernels/*.cpp
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
 
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i kernels/*.h kernels/*.cpp
+	$(BIN)/clang-format -i $(CPP)
 
 clean:
 	rm -rf $(VENV) build

@@ -52,7 +52,7 @@ class BackwardRun {
         x_panels = shared(packed.panels_ih * P::elements(R));
         h_panels = shared(packed.panels_hh * P::elements(R));
         tile = room.take(member.count * tile_rows * P::width) + member.index * tile_rows * P::width;
-        zeros = room.take(larger(H, P::width));
+        zeros = shared(larger(H, P::width));
         used = room.used;
         if (group.count == 0) return;
         mine_ih = share_of(packed.panels_ih, group.index, group.count);
@@ -97,8 +97,7 @@ class BackwardRun {
 
   private:
     void start() {
-        // every member writes the same zeros
-        std::memset(zeros, 0, bytes(larger(job.sizes.H, P::width)));
+        if (group.index == 0) std::memset(zeros, 0, bytes(larger(job.sizes.H, P::width)));
         const WeightGradients<Real>& gradients = job.weights[at.d];
         const Size H = job.sizes.H, I = job.sizes.I;
         for (Size g = 0; g < Cell::G; ++g) {

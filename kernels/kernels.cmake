@@ -32,7 +32,7 @@ set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 find_package(Threads REQUIRED)
 
 # No -ffast-math: NaN and infinity must travel. Fused multiply-adds are welcome.
-set(KERNEL_FLAGS -O3 -ffp-contract=fast -fno-math-errno -Wall -Wextra)
+set(KERNEL_FLAGS $<$<NOT:$<CONFIG:Debug>>:-O3> -ffp-contract=fast -fno-math-errno -Wall -Wextra)
 
 # The kernels are one source, compiled once per instruction set; dispatch.cpp chooses at run time.
 function(add_variant name)

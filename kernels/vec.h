@@ -161,10 +161,9 @@ inline std::uint64_t fingerprint(const void* from, Size bytes) {
     return result;
 }
 
-// exp(x) = 2^n exp(r) with n whole and |r| <= ln(2) / 2. There exp(r) - 1 = r + r^2 series(r),
-// whose relative error the series keeps below the rounding of the type: in float the nearest
-// polynomial of its degree (by Remez exchange, 2e-8), in double Taylor's, 1/2! + r/3! + r^2/4! +
-// ...
+// exp(x) = 2^n exp(r) with n whole and |r| <= ln(2) / 2. There exp(r) - 1 = r + r^2 series(r), with
+// a relative error below the rounding of the type. In double the series is Taylor's, 1/2! + r/3! +
+// r^2/4! + ...; in float the polynomial of its degree with the least error (by Remez), 2e-8.
 template <class Real>
 struct Exponential;
 template <>
