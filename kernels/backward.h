@@ -122,6 +122,7 @@ class BackwardRun {
 
     // this member's rows of gate g of a gradient [G, H, columns]
     void set_zero(Real* gradient, Size columns, Size g) {
+        if (columns == 0) return;  // it may be null, and memset refuses that even for no bytes
         std::memset(gradient + (g * job.sizes.H + begin) * columns, 0,
                     bytes((end - begin) * columns));
     }

@@ -106,6 +106,7 @@ class ForwardRun {
     void project(const Block& block) {
         const Size I = job.sizes.I;
         at.for_rows(block, [&](Size i, Size r, Size n) {
+            if (I == 0) return;  // x may be null, and memcpy refuses that even for no bytes
             std::memcpy(x + n * x_stride, job.x + at.place(i, r) * I, I * sizeof(Real));
         });
         const Real* biases = weights + packed.at_biases();
