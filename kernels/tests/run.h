@@ -47,23 +47,30 @@ std::vector<Weights<Real>> weights_of(const Case& job, const Tensors<Real>& tens
 }
 
 template <class Real>
+Forward<Real> forward_job(const Case& job, Tensors<Real>& tensors, const RowTables& tables) {
+    return {.y = tensors.y.data(),
+            .h_n = tensors.h_n.data(),
+            .c_n = tensors.c_n.data(),
+            .c = tensors.c.data(),
+            .gates = tensors.gates.data(),
+            .x = tensors.x.data(),
+            .h0 = tensors.h0.data(),
+            .c0 = tensors.c0.data(),
+            .h_fresh = tensors.h_fresh.data(),
+            .c_fresh = tensors.c_fresh.data(),
+            .packed = nullptr,
+            .sizes = sizes_of(job),
+            .rows = tables.rows(tensors.reset.data()),
+            .workspace = nullptr,
+            .x_done = nullptr,
+            .y_done = nullptr};
+}
+
+template <class Real>
 void run_forward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
     const RowTables tables = tables_of(job);
-    const Forward<Real> forward{.y = tensors.y.data(),
-                                .h_n = tensors.h_n.data(),
-                                .c_n = tensors.c_n.data(),
-                                .c = tensors.c.data(),
-                                .gates = tensors.gates.data(),
-                                .x = tensors.x.data(),
-                                .h0 = tensors.h0.data(),
-                                .c0 = tensors.c0.data(),
-                                .h_fresh = tensors.h_fresh.data(),
-                                .c_fresh = tensors.c_fresh.data(),
-                                .packed = nullptr,
-                                .sizes = sizes_of(job),
-                                .rows = tables.rows(tensors.reset.data()),
-                                .workspace = nullptr};
-    run_pass<Real>(job.cell, forward, weights_of(job, tensors).data(), layer.forward, job.threads);
+    run_pass<Real>(job.cell, forward_job(job, tensors, tables), weights_of(job, tensors).data(),
+                   layer.forward, job.threads);
 }
 
 template <class Real>

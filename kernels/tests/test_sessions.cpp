@@ -58,7 +58,7 @@ void test_session(CellKind cell, Size B, Size H) {
     for (Size t = 3; t < 6; ++t) CHECK(agrees(t), first.name() + " as a stream");
     session.write_state(state.data());
     CHECK(agrees(3), first.name() + " from a state that was read");
-    for (Size b = 0; b < B; ++b) session.reset(b);
+    for (Size b = 0; b < B; ++b) session.reset({b});
     CHECK(agrees(0), first.name() + " after a reset");
 }
 

@@ -47,6 +47,30 @@ void test_callers_share_a_layer(CellKind cell) {
     for (const int wrong : num_wrong) CHECK(wrong == 0, job.name() + " of several callers");
 }
 
+// Layers at the same time, each reading what the one below writes meanwhile.
+void test_a_wave_is_one_layer_after_the_other(CellKind cell, int num_layers) {
+    const Case job{cell, 50, 2, 9, 9};
+    const RowTables tables = tables_of(job);
+    std::vector<Tensors<float>> layers(num_layers, draw<float>(job));
+    std::vector<Layer> packed(num_layers);
+    std::vector<Forward<float>> jobs;
+    std::vector<Weights<float>> weights;
+    std::vector<PackedCopy*> copies;
+    for (int l = 0; l < num_layers; ++l) {
+        make_room(job, layers[l]);
+        jobs.push_back(forward_job(job, layers[l], tables));
+        if (l > 0) jobs[l].x = layers[l - 1].y.data();
+        weights.push_back(weights_of(job, layers[l])[0]);
+        copies.push_back(&packed[l].forward);
+    }
+    run_wave<float>(cell, jobs, weights.data(), copies, 2);
+    const std::vector<float> together = layers.back().y;
+    for (int l = 0; l < num_layers; ++l) {
+        run_pass<float>(cell, jobs[l], &weights[l], *copies[l], 1);
+    }
+    CHECK(layers.back().y == together, job.name() + " as a wave");
+}
+
 // With the input 0 and the state 0 every step of every caller gives the same.
 void test_callers_share_a_stream(CellKind cell) {
     Case job{cell, 1, 2, 5, 9};
@@ -60,7 +84,7 @@ void test_callers_share_a_stream(CellKind cell) {
         std::vector<float> y(expected.size(), 7);
         for (int call = 0; call < 100; ++call) {
             session.step(zeros.data(), y.data());
-            session.reset(index % job.B);
+            session.reset({index % job.B});
             num_wrong[index] += y != expected;
         }
     });
@@ -73,6 +97,8 @@ void test_threads() {
     for (const CellKind cell : every_cell) {
         test_callers_share_a_layer(cell);
         test_callers_share_a_stream(cell);
+        for (const int layers : {1, 2, 3, 4})
+            test_a_wave_is_one_layer_after_the_other(cell, layers);
     }
 }
 
