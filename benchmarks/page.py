@@ -127,6 +127,8 @@ How fast the layers are on one machine, and how far from what it can do. Run it 
 GF/s: multiply-adds in registers; the rest: reading weights from that level of the caches, all
 threads together. Every side is verified against the plain loop, then all take turns; a time is the
 median of the turns, and each side has the better of one and two threads (JAX takes what it wants).
+In training the weights stay the same from call to call, so that our copies of them last; the inputs
+want no gradient.
 
 ## Geometric means
 
