@@ -7,7 +7,8 @@
 //   dW_ih += sum dz^T x    dW_hh += sum da^T h_before    db += sum da    dx = dz W_ih
 //
 // The sums over a block begin at 0 and are added to the whole, so that a long sequence loses no
-// more digits than its number of blocks.
+// more digits than its number of blocks, and several runs over pieces of whole blocks, from the
+// last piece on, can add to the same gradients and give the bits of one run.
 //
 // Members share the steps as in forward.h, by rows or by units; the gradients of weights and inputs
 // always by units.
@@ -22,7 +23,6 @@ namespace {
 template <class Cell, class Real>
 class BackwardRun {
     using P = BackwardPanel<Real>;
-    static constexpr Size block_rows = 256;                // deep enough for the weights' gradients
     static constexpr Size chunk_rows = 16 * P::tile_rows;  // of a gradient, per product
 
   public:
@@ -35,7 +35,7 @@ class BackwardRun {
           packed(packed_backward<Cell, Real>(job.sizes)),
           weights(job.packed + d * packed.elements()) {
         const Sizes& sizes = job.sizes;
-        const Size D = sizes.D, B = sizes.B, R = larger(B, block_rows), H = sizes.H;
+        const Size D = sizes.D, B = sizes.B, R = larger(B, gradient_rows), H = sizes.H;
         const Size tile_rows = larger(R, chunk_rows);
         panel_rows = R;
         h_stride = row_stride<Real>(H);
@@ -77,7 +77,7 @@ class BackwardRun {
         if (group.count == 0) return;
         start();
         for (Size end = job.sizes.T; end > 0;) {
-            const Block block = all.block_to(end, block_rows);
+            const Block block = all.block_to(end, gradient_rows);
             pack_inputs(block);
             Size row = block.rows;
             for (Size i = block.end - 1; i >= block.begin; --i) {
@@ -100,7 +100,7 @@ class BackwardRun {
         if (group.index == 0) std::memset(zeros, 0, bytes(larger(job.sizes.H, P::width)));
         const WeightGradients<Real>& gradients = job.weights[at.d];
         const Size H = job.sizes.H, I = job.sizes.I;
-        for (Size g = 0; g < Cell::G; ++g) {
+        for (Size g = 0; g < Cell::G && !job.adds; ++g) {
             set_zero(gradients.weight_ih, I, g);
             set_zero(gradients.weight_hh, H, g);
             if (gradients.bias_ih) set_zero(gradients.bias_ih, 1, g);
@@ -263,7 +263,10 @@ class BackwardRun {
     // to [rows, columns] += left [rows, K] times a panel, of which the last columns may be missing
     void add_panel(Matrix<Real> to, Matrix<const Real> left, const Real* panel, Size rows, Size K,
                    Size columns) {
-        if (columns >= P::width) return P::multiply(to, to, left, panel, rows, K);
+        // A product in several depths would add to the whole once for each.
+        const bool is_one_sum = K <= P::block;
+        if (columns >= P::width && is_one_sum) return P::multiply(to, to, left, panel, rows, K);
+        columns = smaller(columns, P::width);
         P::multiply({tile, P::width}, {zeros, 0}, left, panel, rows, K);
         for (Size m = 0; m < rows; ++m) add_row(to.row(m), tile + m * P::width, columns);
     }

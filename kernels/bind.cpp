@@ -119,7 +119,8 @@ class Layer {
     }
 
     void backward(const std::vector<Address>& weights, const std::vector<Address>& gradients,
-                  const std::vector<Address>& tensors, const Sequence& sequence, int threads) {
+                  const std::vector<Address>& tensors, const Sequence& sequence, int threads,
+                  bool adds) {
         check_count("weights", weights, 4 * D_);
         check_count("gradients", gradients, 4 * D_);
         check_count("tensors", tensors, 16);
@@ -127,6 +128,7 @@ class Layer {
             const RowTables tables = sequence.tables();
             Pointers<Real> next(tensors), gradient(gradients);
             Backward<Real> job{.weights = {},
+                               .adds = adds,
                                .dx = next(),
                                .dh0 = next(),
                                .dc0 = next(),
@@ -230,7 +232,7 @@ NB_MODULE(accepted_kernels, m) {
              "I"_a, "H"_a)
         .def("forward", &Layer::forward, "weights"_a, "tensors"_a, "sequence"_a, "threads"_a)
         .def("backward", &Layer::backward, "weights"_a, "gradients"_a, "tensors"_a, "sequence"_a,
-             "threads"_a);
+             "threads"_a, "adds"_a = false);
     m.def("forward_wave", &Layer::forward_wave, "layers"_a, "weights"_a, "tensors"_a, "sequence"_a,
           "threads"_a);
     m.def(
@@ -248,6 +250,7 @@ NB_MODULE(accepted_kernels, m) {
     m.def("measure_operations", &measure_operations, "threads"_a);
     m.def("measure_reading", &measure_reading, "bytes"_a, "threads"_a);
     bind_sessions(m);
+    m.attr("gradient_rows") = gradient_rows;
     m.def("variants", &known_variants);
     m.def("variant", &chosen_variant);
     m.def("use_variant", &use_variant, "name"_a);

@@ -24,6 +24,10 @@ inline constexpr int num_gates[num_cells] = {1, 1, 4, 3};
 // Values saved per unit and step, S, in the same order.
 inline constexpr int num_saved[num_cells] = {0, 0, 4, 4};
 
+// At most so many rows are summed before they are added to the gradients of the weights: as many
+// whole steps as have them together, counted from the last one. Deep enough for a product.
+inline constexpr Size gradient_rows = 256;
+
 struct Sizes {
     Size N, T, B, D, I, H;
 };
@@ -48,7 +52,7 @@ struct Weights {
     const Real* bias_hh;    // [G, H]    or null
 };
 
-// Their gradients, written.
+// Their gradients, written or added to.
 template <class Real>
 struct WeightGradients {
     Real* weight_ih;
@@ -80,10 +84,11 @@ struct Forward {
     Progress* y_done;        // blocks of y that are written, or null; either is of one direction
 };
 
-// One backward run; the gradients it writes are set, not added to.
+// One backward run; the gradients it writes are set, those of the weights set or added to.
 template <class Real>
 struct Backward {
     WeightGradients<Real> weights[2];  // by direction
+    bool adds;                         // to these
     Real* dx;                          // [D, N, I]    or null: not wanted
     Real* dh0;                         // [D, B, H]    or null
     Real* dc0;                         // [D, B, H]    or null; by the LSTM

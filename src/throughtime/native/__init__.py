@@ -5,18 +5,42 @@ The names are looked up when first used, so that the kernels can be had without 
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from throughtime.native import _kernels
 
 if TYPE_CHECKING:
     from throughtime.native.layer import refusal, run_layer, run_wave
+    from throughtime.native.sums import gradients_in_one_sum
 
-__all__ = ["refusal", "run_layer", "run_wave"]
+_HOME = {
+    "gradients_in_one_sum": "sums",
+    "refusal": "layer",
+    "run_layer": "layer",
+    "run_wave": "layer",
+}
+
+__all__ = ["gradient_steps", "gradients_in_one_sum", "refusal", "run_layer", "run_wave"]
+
+
+def gradient_steps(batch: int) -> int:
+    """Steps whose gradients of the weights a kernel sums before it adds them to the whole.
+
+    Such blocks are counted from the end of a sequence; see `gradients_in_one_sum`.
+
+    Args:
+        batch: B, rows of every step.
+
+    Example:
+        >>> gradient_steps(batch=1) > gradient_steps(batch=32) > gradient_steps(10**6)
+        True
+    """
+    return max(1, _kernels.gradient_rows // max(1, batch))
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module 'throughtime.native' has no attribute {name!r}")
-    from throughtime.native import layer
-
-    globals().update({name: getattr(layer, name) for name in __all__})
+    globals()[name] = getattr(import_module(f"throughtime.native.{_HOME[name]}"), name)
     return globals()[name]

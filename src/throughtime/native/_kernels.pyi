@@ -88,8 +88,9 @@ class Layer:
         tensors: Several[int],
         sequence: Sequence,
         threads: int,
+        adds: bool = False,
     ) -> None:
-        """Runs the gradient back through a sequence; what it writes is set, not added to.
+        """Runs the gradient back through a sequence; what it writes is set unless `adds`.
 
         Args:
             weights: as in `forward`.
@@ -99,6 +100,7 @@ class Layer:
                 for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh as in `forward`.
             sequence: as in `forward`.
             threads: as in `forward`.
+            adds: whether the gradients of the weights are added to, block by block.
 
         Raises:
             ValueError: another number of addresses.
@@ -186,6 +188,10 @@ def choose_wave_threads(cell: str, T: int, B: int, H: int, layers: int, most: in
 
 def choose_threads(cell: str, T: int, B: int, D: int, H: int, most: int) -> int:
     """How many threads are worth starting, from 1 to `most`, by the work of one step."""
+
+gradient_rows: int
+"""At most so many rows of whole steps, counted from the last step, are summed before they are added
+to the gradients of the weights; one step in any case."""
 
 def measure_operations(threads: int) -> float:
     """Floating-point operations a second of `threads` threads in registers: the ceiling."""

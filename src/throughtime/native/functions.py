@@ -21,6 +21,7 @@ from torch.autograd import Function
 
 from throughtime.native import kernels
 from throughtime.native.kernels import Call
+from throughtime.native.sums import sums_of
 
 Tensors = tuple[Tensor, ...]
 
@@ -117,9 +118,13 @@ class LayerForward(Function):
         inputs, y, saved = kept[:num_inputs], kept[num_inputs], kept[num_inputs + 1 :]
         given = grads[: layer.num_results]
         if _is_plain(given):
+            x, states, weights = layer.parts(inputs)
+            sums = sums_of(weights)
             gradients = kernels.backward(
-                layer.call, given, *layer.parts(inputs), y, saved, wanted[0]
+                layer.call, given, x, states, weights, y, saved, wanted[0], sums
             )
+            if sums is not None:
+                gradients = (*gradients[: -len(weights)], *[None] * len(weights))
         else:
             gradients = _differentiable_backward(layer, given, inputs, y, saved, wanted[0])
         return None, *[

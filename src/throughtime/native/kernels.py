@@ -171,6 +171,7 @@ def backward(
     y: Tensor,
     saved: Sequence[Tensor],
     wants_dx: bool,
+    sums: Sequence[Tensor] | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Runs a kernel back through time.
 
@@ -185,10 +186,11 @@ def backward(
         y: what `forward` gave, as is `saved`.
         saved: see y.
         wants_dx: whether dL/dx is to be computed.
+        sums: contiguous tensors that the gradients of the weights are added to.
 
     Returns:
         The gradients of x (empty unless wanted), the states (None where they were None) and the
-        weights, in this order.
+        weights (`sums` if given), in this order.
     """
     kernel, D, _ = call
     x, y, *weights = dense((x, y, *weights))
@@ -197,12 +199,13 @@ def backward(
     gates, c = _gates_and_c(kernel, dense(saved))
     dx = x.new_empty(D, *x.shape) if wants_dx else None
     dstates = [torch.empty_like(state) for state in starts]
-    dweights = [torch.empty_like(weight) for weight in weights]
+    dweights = [torch.empty_like(weight) for weight in weights] if sums is None else sums
     outputs = (dx, *_pair(dstates), None, None)
     read = (given[0], *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None)
     layer, addresses, sequence, threads = _crossing(call, x, call.batch(x), weights)
     gradients = _addresses(_by_direction(dweights, D))
-    layer.backward(addresses, gradients, _addresses(outputs + read), sequence, threads)
+    tensors = _addresses(outputs + read)
+    layer.backward(addresses, gradients, tensors, sequence, threads, sums is not None)
     total = x.new_empty(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
     return (total, *(dstates if states else [None] * kernel.num_states), *dweights)
 
