@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "data": {"errors", "axes"},
     "record": {"errors", "axes"},
     "native": {"errors", "axes", "cells"},
-    "bptt": {"errors", "axes", "cells"},
+    "bptt": {"errors", "axes", "cells", "native"},
     "layers": {"errors", "axes", "cells", "native"},
     "decode": {"errors", "axes", "cells", "native", "layers", "bptt"},
     "instruments": {"errors", "axes", "cells", "native", "layers", "bptt", "record"},

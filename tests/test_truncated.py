@@ -1,7 +1,9 @@
 from typing import NamedTuple
+from weakref import WeakSet, ref
 
 import pytest
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 
 from throughtime.bptt import Truncated
 from throughtime.errors import OptionError
@@ -143,3 +145,45 @@ def test_too_many_new_steps_are_refused():
 def test_a_state_that_is_no_tensor_is_refused():
     with pytest.raises(OptionError, match="got str"):
         Truncated(2).advance(lambda x, state: (x, "state"), torch.zeros(2))
+
+
+class Kept:
+    """A tensor that a graph keeps, seen for as long as it does."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(1, 1), (3, 3), (2, 5), (4, 12)])
+def test_at_most_k2_steps_are_ever_kept(k1, k2):
+    alive, counts, weight = WeakSet(), [], torch.ones(H, requires_grad=True)
+
+    def keep(tensor):
+        kept = Kept(tensor)
+        alive.add(kept)
+        counts.append(len(alive))
+        return kept
+
+    def unroll(x, h):
+        outputs = []
+        for x_t in x:
+            h = torch.tanh(x_t + (0 if h is None else h) + weight)  # keeps one tensor, itself
+            outputs.append(h)
+        return torch.stack(outputs), h
+
+    bptt, carry = Truncated(k1, k2), None
+    with saved_tensors_hooks(keep, lambda kept: kept.tensor):
+        for inputs in (torch.randn(k1, B, H) for _ in range(20)):  # as if read from a file
+            outputs, carry = bptt.advance(unroll, inputs, carry)
+            outputs.sum().backward()
+    assert max(counts) == k2
+
+
+def test_windows_that_were_read_are_let_go():
+    bptt, carry, module, seen = Truncated(2, 5), None, torch.nn.RNN(I, H), []
+    for _ in range(8):
+        inputs = torch.randn(2, B, I)
+        seen.append(ref(inputs))
+        carry = bptt.advance(module, inputs, carry)[1]
+    del inputs
+    assert not any(window() is not None for window in seen)

@@ -1,6 +1,19 @@
 """How far a gradient travels back through time, and how long it may be."""
 
+from throughtime.bptt.checkpointed import Checkpointed
 from throughtime.bptt.clipping import Clipped, clip_global_norm
-from throughtime.bptt.truncated import Carry, Truncated, Unroll
+from throughtime.bptt.full import Full
+from throughtime.bptt.strategy import Carry, StepsLoss, Strategy, Unroll
+from throughtime.bptt.truncated import Truncated
 
-__all__ = ["Carry", "Clipped", "Truncated", "Unroll", "clip_global_norm"]
+__all__ = [
+    "Carry",
+    "Checkpointed",
+    "Clipped",
+    "Full",
+    "StepsLoss",
+    "Strategy",
+    "Truncated",
+    "Unroll",
+    "clip_global_norm",
+]

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from throughtime.bptt.pieces import gradient_buffer, piece_of
+from throughtime.bptt.states import detach
+from throughtime.bptt.strategy import Carry, StepsLoss, Unroll, check_can_be_cut
 from throughtime.errors import OptionError
-
-Unroll = Callable[[Tensor, Any], tuple[Tensor, Any]]
-"""Outputs [T, ...] and last state from inputs [T, ...] and a first state (None: its own)."""
-
-
-class Carry(NamedTuple):
-    """What one window hands to the next; no gradient passes through it."""
-
-    state: Any  # the state before `inputs`: a tensor, nested tuples of them, or None
-    inputs: Tensor  # the last k2 - k1 inputs, [<= k2 - k1, B, ...], to be run again
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ class Truncated:
         >>> optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
         >>> x, targets = torch.ones(12, 3, 2), torch.zeros(12, 3, 4)
         >>> bptt, carry = Truncated(k1=3, k2=6), None
-        >>> for inputs, target in zip(x.split(3), targets.split(3)):
+        >>> for inputs, target in zip(bptt.windows(x), bptt.windows(targets)):
         ...     outputs, carry = bptt.advance(layer, inputs, carry)
         ...     optimizer.zero_grad()
         ...     ((outputs - target) ** 2).mean().backward()
@@ -78,6 +69,10 @@ class Truncated:
         """Steps run again before each window, k2 - k1."""
         return 0 if self.k2 is None else self.k2 - self.k1
 
+    def windows(self, x: Tensor) -> tuple[Tensor, ...]:
+        """A sequence, [T, ...], in pieces of k1 steps; the last may be shorter."""
+        return torch.split(x, self.k1)
+
     def advance(
         self, unroll: Unroll, inputs: Tensor, carry: Carry | None = None
     ) -> tuple[Tensor, Carry]:
@@ -92,40 +87,43 @@ class Truncated:
             Outputs of the new steps, [k1, B, ...], and the carry for the next call.
 
         Raises:
-            OptionError: more than k1 new steps.
+            OptionError: more than k1 new steps, or a layer that cannot be cut in time.
         """
+        check_can_be_cut(unroll)
         if len(inputs) > self.k1:
             raise OptionError(
                 f"a window must have at most k1 = {self.k1} new steps, got {len(inputs)}; "
-                "split the inputs with x.split(k1)."
+                "split the inputs with windows(x)."
             )
-        state = None if carry is None else carry.state
-        old = 0 if carry is None else len(carry.inputs)
-        steps = inputs if carry is None or not old else torch.cat([carry.inputs, inputs])
+        state, before = (None, None) if carry is None else carry
+        old = 0 if before is None else len(before)
+        steps = inputs if before is None else torch.cat([before, inputs])
         # By the split law two unrolls are one; the state between them is the one to keep.
         cut = max(0, len(steps) - self.repeated)
         outputs = []
         if cut:
             output, state = unroll(steps[:cut], state)
             outputs.append(output)
-        kept = Carry(detach(state), steps[cut:].detach())
-        if cut < len(steps):
+        kept = Carry(detach(state), steps[cut:].detach() if self.repeated else None)
+        if cut < len(steps) or not outputs:  # without any step the unroll refuses
             outputs.append(unroll(steps[cut:], state)[0])
         joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return joined[old:], kept
 
+    def backward(
+        self, unroll: Unroll, inputs: Tensor, loss: StepsLoss, carry: Carry | None = None
+    ) -> tuple[Tensor, Carry]:
+        """Adds the truncated gradient of a sequence's loss to `.grad`; see `Strategy.backward`.
 
-def detach(state: Any) -> Any:
-    """The same state as a constant: tensors in tuples, lists, named tuples, or None."""
-    if state is None:
-        return None
-    if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return type(state)(*map(detach, state))
-    if isinstance(state, (tuple, list)):
-        return type(state)(map(detach, state))
-    raise OptionError(
-        f"a state must be a tensor or tuples of tensors, got {type(state).__name__}; "
-        "let the unroll return its state as a tuple."
-    )
+        The sum over the windows, with the same weights for all.
+        """
+        losses = []
+        with gradient_buffer(inputs) as x:
+            for begin in range(0, max(1, len(inputs)), self.k1):
+                steps = slice(begin, min(begin + self.k1, len(inputs)))
+                outputs, carry = self.advance(unroll, piece_of(x, steps), carry)
+                part = loss(outputs, steps)
+                torch.autograd.backward(part)
+                losses.append(part.detach())
+        assert carry is not None  # there is at least one window
+        return torch.stack(losses).sum(), carry

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from throughtime import record
-from throughtime.bptt.truncated import Carry, Truncated
+from throughtime.bptt import Carry, Truncated
 from throughtime.data.streams import Streams
 from throughtime.data.text import read_text
 from throughtime.data.tokens import Tokens, tokens_from_json

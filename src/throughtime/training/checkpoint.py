@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from throughtime.bptt.truncated import Carry
+from throughtime.bptt import Carry
 from throughtime.errors import RunError
 from throughtime.record import CHECKPOINT, FORMAT, check_format, write_atomically
 from throughtime.training.generators import capture_generators
@@ -67,7 +67,7 @@ def save_checkpoint(run: Path, network: nn.Module, optimizer: Optimizer, at: Pos
         "format": FORMAT,
         "model": dict(network.state_dict()),
         "optimizer": optimizer.state_dict(),
-        "carry": None if at.carry is None else [_plain(at.carry.state), at.carry.inputs.clone()],
+        "carry": _plain(at.carry),
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from throughtime.bptt.truncated import Carry
+from throughtime.bptt import Carry
 from throughtime.training.options import TrainingOptions
 
 Step = Callable[[Any, Carry | None], tuple[Tensor, Carry | None]]
