@@ -28,7 +28,7 @@ class ForwardRun {
     ForwardRun(const Forward<Real>& job, Size d, const Member& member, Room<Real> room)
         : job(job),
           at{job.sizes, job.rows, d},
-          group(group_for(member, d, job.sizes.D)),
+          group(group_for(member, {d, 0, job.sizes.D, 1})),
           packed(packed_forward<Cell, Real>(job.sizes)),
           weights(job.packed + d * packed.elements()) {
         const Sizes& sizes = job.sizes;

@@ -76,8 +76,8 @@ struct Forward {
     Sizes sizes;
     Rows rows;
     Real* workspace;
-    const Progress* x_done;  // blocks of x that are there; null: all
-    Progress* y_done;        // blocks of y that are written, or null; either is of one direction
+    Progress* x_done;  // blocks of x that are there; null: all
+    Progress* y_done;  // blocks of y that are written, or null; either is of one direction
 };
 
 // One backward run; the gradients it writes are set, not added to.

@@ -15,9 +15,9 @@ namespace {
 template <class Cell, class Real>
 using ForwardPanel = Panel<Real, Cell::G * Cell::UV>;
 
-// Two vectors of columns and tiles of six rows: fine enough to split few units evenly.
+// Tiles of six rows: few rows fill them, and few units can still be split evenly.
 template <class Real>
-using BackwardPanel = Panel<Real, 2>;
+using BackwardPanel = Panel<Real, vector_registers / 8>;
 
 // panels [·, K, UV, G, lanes] = weight [G, H, K], those of `share`
 template <class Cell, class Real>
@@ -52,24 +52,29 @@ template <class Real>
 void pack_row(Real* panels, const Real* row, Size n, Size rows, Size columns, Share share) {
     using P = BackwardPanel<Real>;
     for (Size p = share.begin; p < share.end; ++p) {
-        Real* to = panels + p * P::elements(rows) + n * P::width;
-        const Size first = p * P::width, count = smaller(P::width, columns - first);
+        const Size first = p * P::width, width = P::width_for(columns - first);
+        const Size count = smaller(width, columns - first);
+        Real* to = panels + p * P::elements(rows) + n * width;
         std::memcpy(to, row + first, count * sizeof(Real));
-        std::memset(to + count, 0, (P::width - count) * sizeof(Real));
+        std::memset(to + count, 0, (width - count) * sizeof(Real));
     }
 }
 
-// to [columns, to_stride] = the transpose of from [rows, from_stride]
-template <class Real>
-void transpose(Real* to, Size to_stride, const Real* from, Size from_stride, Size rows,
-               Size columns) {
-    constexpr Size side = 8;
+// to [columns, to_stride] = the transpose of rows of `columns` numbers: row(0), row(1), ...
+template <class Real, class Row>
+void transpose(Real* to, Size to_stride, Row row, Size rows, Size columns) {
+    constexpr Size side = lanes<Real>;
     for (Size n = 0; n < rows; n += side) {
         const Size count = smaller(side, rows - n);
-        for (Size m = 0; m < columns; ++m) {
-            for (Size k = 0; k < count; ++k) {
-                to[m * to_stride + n + k] = from[(n + k) * from_stride + m];
-            }
+        Size m = 0;
+        for (; count == side && m + side <= columns; m += side) {
+            Vec<Real> square[side];
+            repeat<side>([&](auto k) { square[k] = load(row(n + k) + m); });
+            transpose_square<Real>(square);
+            repeat<side>([&](auto k) { store(to + (m + k) * to_stride + n, square[k]); });
+        }
+        for (; m < columns; ++m) {
+            for (Size k = 0; k < count; ++k) to[m * to_stride + n + k] = row(n + k)[m];
         }
     }
 }

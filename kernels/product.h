@@ -54,6 +54,26 @@ struct Panel {
         }
     }
 
+    // The same for a panel of which only the first columns are wanted, and which is no wider than
+    // the vectors that they fill (width_for). One row alone has a faster way.
+    static void multiply_columns(Matrix<Real> out, Matrix<const Real> start, Matrix<const Real> a,
+                                 const Real* panel, Size rows, Size K, Size columns) {
+        if constexpr (NV > 1) {
+            if (columns <= width - lanes<Real>) {
+                return Panel<Real, NV - 1>::multiply_columns(out, start, a, panel, rows, K,
+                                                             columns);
+            }
+        }
+        if (rows == 1) return multiply_single(out.data, start.data, a.data, panel, K);
+        multiply(out, start, a, panel, rows, K);
+    }
+
+    // The width of a panel of so many columns.
+    static constexpr Size width_for(Size columns) {
+        constexpr Size vector = lanes<Real>;
+        return smaller(width, (columns + vector - 1) / vector * vector);
+    }
+
     // The same for one row: the sum over k is split into `tile_rows` interleaved sums, which hide
     // the latency as the rows of a tile do.
     static void multiply_single(Real* out, const Real* start, const Real* a, const Real* panel,
