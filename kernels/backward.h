@@ -155,7 +155,10 @@ class BackwardRun {
             const Real* panel = weights + packed.at_hh() + p * P::elements(K);
             // rows of dh are longer than H by more than the last panel's columns
             const Matrix<Real> to{dh + p * P::width, h_stride};
-            P::multiply_columns(to, to, da_i, panel, active, K, H - p * P::width);
+            P::with_columns(H - p * P::width, [&](auto used) {
+                if (active == 1) return used.multiply_single(to.data, to.data, da_i.data, panel, K);
+                used.multiply(to, to, da_i, panel, active, K);
+            });
         }
         cut_at_resets(i);
     }
@@ -181,8 +184,10 @@ class BackwardRun {
         Real* dx = job.dx + at.d * job.sizes.N * I;
         for (Size q = mine_ih.begin; q < mine_ih.end; ++q) {
             const Size column = q * P::width, count = smaller(P::width, I - column);
-            P::multiply_columns({tile, P::width}, {zeros, 0}, {dz, da_stride},
-                                weights + q * P::elements(K), block.rows, K, count);
+            P::with_columns(count, [&](auto used) {
+                used.multiply({tile, P::width}, {zeros, 0}, {dz, da_stride},
+                              weights + q * P::elements(K), block.rows, K);
+            });
             at.for_rows(block, [&](Size i, Size r, Size n) {
                 std::memcpy(dx + at.place(i, r) * I + column, tile + n * P::width, bytes(count));
             });

@@ -19,22 +19,30 @@ using ForwardPanel = Panel<Real, Cell::G * Cell::UV>;
 template <class Real>
 using BackwardPanel = Panel<Real, vector_registers / 8>;
 
-// panels [·, K, UV, G, lanes] = weight [G, H, K], those of `share`
+// Columns of panel p and those behind it: all gates of the vectors of units that are left.
+template <class Cell, class Real>
+Size forward_columns(Size p, Size H) {
+    return Cell::G * rounded_up(H - p * Cell::UV * lanes<Real>, lanes<Real>);
+}
+
+// panels [·, K, UV, G, lanes] = weight [G, H, K], or 0 where that is null; those of
+// `share`
 template <class Cell, class Real>
 void pack_gates(Real* panels, const Real* weight, Share share, Size H, Size K) {
     using P = ForwardPanel<Cell, Real>;
     constexpr Size line = 64 / sizeof(Real);  // numbers of a cache line, read together
     for (Size p = share.begin; p < share.end; ++p) {
         Real* panel = panels + p * P::elements(K);
+        const Size width = P::width_for(forward_columns<Cell, Real>(p, H));
         for (Size k0 = 0; k0 < K; k0 += line) {
             const Size depth = smaller(line, K - k0);
-            for (Size column = 0; column < P::width; ++column) {
+            for (Size column = 0; column < width; ++column) {
                 const Size vector = column / lanes<Real>, g = vector % Cell::G;
                 const Size u =
                     (p * Cell::UV + vector / Cell::G) * lanes<Real> + column % lanes<Real>;
-                Real* to = panel + k0 * P::width + column;
+                Real* to = panel + k0 * width + column;
                 for (Size k = 0; k < depth; ++k) {
-                    to[k * P::width] = u < H ? weight[(g * H + u) * K + k0 + k] : Real(0);
+                    to[k * width] = weight && u < H ? weight[(g * H + u) * K + k0 + k] : Real(0);
                 }
             }
         }
@@ -44,7 +52,7 @@ void pack_gates(Real* panels, const Real* weight, Share share, Size H, Size K) {
 // to [panels, UV, G, lanes] = bias [G, H], or 0 where that is null; those of `share`
 template <class Cell, class Real>
 void pack_bias(Real* to, const Real* bias, Share share, Size H) {
-    pack_gates<Cell>(to, bias, share, bias ? H : 0, 1);
+    pack_gates<Cell>(to, bias, share, H, 1);
 }
 
 // Row n of `columns` numbers into panels [·, rows, width], those of `share`.

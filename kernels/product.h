@@ -54,44 +54,45 @@ struct Panel {
         }
     }
 
-    // The same for a panel of which only the first columns are wanted, and which is no wider than
-    // the vectors that they fill (width_for). One row alone has a faster way.
-    static void multiply_columns(Matrix<Real> out, Matrix<const Real> start, Matrix<const Real> a,
-                                 const Real* panel, Size rows, Size K, Size columns) {
-        if constexpr (NV > 1) {
-            if (columns <= width - lanes<Real>) {
-                return Panel<Real, NV - 1>::multiply_columns(out, start, a, panel, rows, K,
-                                                             columns);
-            }
-        }
-        if (rows == 1) return multiply_single(out.data, start.data, a.data, panel, K);
-        multiply(out, start, a, panel, rows, K);
-    }
-
-    // The width of a panel of so many columns.
-    static constexpr Size width_for(Size columns) {
-        constexpr Size vector = lanes<Real>;
-        return smaller(width, (columns + vector - 1) / vector * vector);
-    }
-
-    // The same for one row: the sum over k is split into `tile_rows` interleaved sums, which hide
-    // the latency as the rows of a tile do.
+    // The same for one row: the sum over k is split into interleaved sums, which hide the latency
+    // as the rows of a tile do.
     static void multiply_single(Real* out, const Real* start, const Real* a, const Real* panel,
                                 Size K) {
-        V sum[tile_rows][NV] = {};
+        constexpr int num = NV <= 2 ? 8 : 4;
+        V sum[num][NV] = {};
         const Real* w_k = panel;
         Size k = 0;
-        for (; k + tile_rows <= K; k += tile_rows, w_k += tile_rows * width) {
-            repeat<tile_rows>([&](auto m) __attribute__((always_inline)) {
+        for (; k + num <= K; k += num, w_k += num * width) {
+            repeat<num>([&](auto m) __attribute__((always_inline)) {
                 add_row(sum[m], a[k + m], w_k + m * width);
             });
         }
-        for (; k < K; ++k, w_k += width) add_row(sum[0], a[k], w_k);
-        repeat<NV>([&](auto v) __attribute__((always_inline)) {
-            V total = load(start + v * lanes<Real>);
-            repeat<tile_rows>([&](auto m) __attribute__((always_inline)) { total += sum[m][v]; });
-            store(out + v * lanes<Real>, total);
+        repeat<num>([&](auto m) __attribute__((always_inline)) {
+            if (k + m < K) add_row(sum[m], a[k + m], w_k + m * width);
         });
+        fold<num>(sum);
+        repeat<NV>([&](auto v) __attribute__((always_inline)) {
+            const Size column = v * lanes<Real>;
+            store(out + column, load(start + column) + sum[0][v]);
+        });
+    }
+
+    // Calls body with the type of a panel that has so many columns: the last one of a matrix is no
+    // wider than what they fill, in units of so many vectors.
+    template <int vectors = 1, class Body>
+    static void with_columns(Size columns, Body body) {
+        if constexpr (NV > vectors) {
+            using Narrower = Panel<Real, NV - vectors>;
+            if (columns <= Narrower::width) {
+                return Narrower::template with_columns<vectors>(columns, body);
+            }
+        }
+        body(Panel{});
+    }
+
+    // The width of such a panel.
+    static constexpr Size width_for(Size columns) {
+        return smaller(width, rounded_up(columns, lanes<Real>));
     }
 
   private:
@@ -101,6 +102,17 @@ struct Panel {
         repeat<NV>([&](auto v) __attribute__((always_inline)) {
             sum[v] += factor * load(w_k + v * lanes<Real>);
         });
+    }
+
+    // sum[0] = the sum of the first `num` of them, pair by pair
+    template <int num>
+    static ALWAYS_INLINE void fold(V (*sum)[NV]) {
+        if constexpr (num > 1) {
+            repeat<num / 2 * NV>([&](auto i) __attribute__((always_inline)) {
+                sum[i / NV][i % NV] += sum[i / NV + num / 2][i % NV];
+            });
+            fold<num / 2>(sum);
+        }
     }
 
     // sum [MR, width] += a_k [MR] w_k [width]

@@ -144,14 +144,6 @@ struct Share {
     Size begin, end;
 };
 
-constexpr Size num_panels(Size columns, Size width) {
-    return (columns + width - 1) / width;
-}
-
-constexpr Size rounded_up(Size columns, Size width) {
-    return num_panels(columns, width) * width;
-}
-
 // The share of member `index` of `count`, as even as whole panels allow.
 constexpr Share share_of(Size panels, int index, int count) {
     return {panels * index / count, panels * (index + 1) / count};

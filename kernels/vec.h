@@ -33,6 +33,14 @@ constexpr Size larger(Size a, Size b) {
     return a > b ? a : b;
 }
 
+constexpr Size num_panels(Size columns, Size width) {
+    return (columns + width - 1) / width;
+}
+
+constexpr Size rounded_up(Size columns, Size width) {
+    return num_panels(columns, width) * width;
+}
+
 template <class Real>
 constexpr int lanes = vector_bytes / int(sizeof(Real));
 

@@ -120,9 +120,10 @@ class WeightSums {
                 Real* to = sums + (q * num_sums() + row + m) * P::width;
                 const Matrix<const Real> start =
                     is_first ? Matrix<const Real>{zeros, 0} : Matrix<const Real>{to, P::width};
-                P::multiply_columns({to, P::width}, start, left, right + q * P::elements(R),
-                                    smaller(chunk_rows, count - m), rows,
-                                    Cell::G * H - q * P::width);
+                P::with_columns(Cell::G * H - q * P::width, [&](auto used) {
+                    used.multiply({to, P::width}, start, left, right + q * P::elements(R),
+                                  smaller(chunk_rows, count - m), rows);
+                });
             }
         }
     }
