@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from throughtime.layers import GRUCell as GRUCell
     from throughtime.layers import LSTMCell as LSTMCell
     from throughtime.layers import RNNCell as RNNCell
+    from throughtime.layers import convert as convert
 
 __version__ = "0.1.0"
 
-_HOME = dict.fromkeys(["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"], "layers")
+_HOME = dict.fromkeys(["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "convert"], "layers")
 _MODULES = ["bptt", "cells", "decode", "errors", "instruments", "layers", "native", "stream"]
 
 __all__ = sorted([*_HOME, *_MODULES])
