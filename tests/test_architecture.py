@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "native": {"errors", "axes", "cells"},
     "bptt": {"errors", "axes", "cells"},
     "layers": {"errors", "axes", "cells", "native"},
+    "init": {"errors", "cells", "layers"},
     "decode": {"errors", "axes", "cells", "native", "layers", "bptt"},
     "instruments": {"errors", "axes", "cells", "native", "layers", "bptt", "record"},
     "stream": {"errors", "native", "layers"},

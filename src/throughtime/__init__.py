@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from throughtime import init as init
     from throughtime import stream as stream
     from throughtime.layers import GRU as GRU
     from throughtime.layers import LSTM as LSTM
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = dict.fromkeys(["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "convert"], "layers")
-_MODULES = ["bptt", "cells", "decode", "errors", "instruments", "layers", "native", "stream"]
+_MODULES = "bptt cells decode errors init instruments layers native stream".split()
 
 __all__ = sorted([*_HOME, *_MODULES])
 
