@@ -9,10 +9,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+SHOWN = {
+    "next_character": "the gradient travels back through time",
+    "plain_loop": "0.00",  # nats a step, so that it has learnt
+}
+
+
 @pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.py")), ids=lambda f: f.stem)
 def test_an_example_runs_to_its_end(file, capsys):
     runpy.run_path(str(file), run_name="__main__")
-    assert "the gradient travels back through time" in capsys.readouterr().out
+    assert SHOWN[file.stem] in capsys.readouterr().out
 
 
 def test_the_python_of_the_readme_runs():
