@@ -22,12 +22,13 @@ MAY_IMPORT = {
     "decode": {"errors", "axes", "cells", "native", "layers", "bptt"},
     "instruments": {"errors", "axes", "cells", "native", "layers", "bptt", "record"},
     "stream": {"errors", "native", "layers"},
+    "onnx": {"errors", "native", "layers"},
     "training": {"errors", "axes", "cells", "bptt", "data", "record"},
     "tasks": {
         *("errors", "axes", "cells", "native", "layers", "bptt"),
         *("data", "record", "decode", "instruments", "training"),
     },
-    "bench": {"errors", "cells", "native", "layers", "stream"},
+    "bench": {"errors", "cells", "native", "layers", "stream", "onnx"},
     "cli": {"bench", "errors", "data", "record", "decode", "instruments", "training", "tasks"},
 }
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 SHOWN = {
     "next_character": "the gradient travels back through time",
-    "plain_loop": "0.00",  # nats a step, so that it has learnt
+    "plain_loop": "0.0",  # nats a step: it has learnt
 }
 
 
