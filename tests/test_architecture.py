@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "onnx": {"errors", "native", "layers"},
     "training": {"errors", "axes", "cells", "bptt", "data", "record"},
     "tasks": {
-        *("errors", "axes", "cells", "native", "layers", "bptt"),
+        *("errors", "axes", "cells", "native", "layers", "init", "bptt"),
         *("data", "record", "decode", "instruments", "training"),
     },
     "bench": {"errors", "cells", "native", "layers", "stream", "onnx"},
