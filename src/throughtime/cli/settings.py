@@ -107,7 +107,7 @@ def _options_of_run(data: dict[str, Any], source: Path, task: str) -> Any:
         record.check_format(data["format"], source)
     if data.get("task", task) != task:
         raise RunError(
-            f"the settings must be those of a {task}, {source} is a {data['task']}; "
+            f"the settings must be of the task {task}, {source} is of {data['task']}; "
             "name another run."
         )
     return data["options"]

@@ -140,7 +140,8 @@ def read_task(run: Path, kinds: Mapping[str, type[Options]]) -> tuple[str, Optio
     task = config["task"]
     if task not in kinds:
         raise RunError(
-            f"the run must be a {' or '.join(kinds)}, {run} is a {task}; name another run."
+            f"the run must be of the task {' or '.join(kinds)}, {run} is of {task}; "
+            "name another run."
         )
     try:
         return task, options_from_dict(config["options"], kinds[task])
