@@ -215,7 +215,7 @@ def test_a_text_of_one_line_keeps_its_validation(tmp_path, text):
 
 def test_a_run_of_another_task_or_with_unknown_options_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("{format: 1, task: chess, options: {}}")
-    with pytest.raises(RunError, match="is a chess"):
+    with pytest.raises(RunError, match="is of chess"):
         load(tmp_path)
     (tmp_path / "config.yaml").write_text("{format: 1, task: language-model, options: {colour: 1}}")
     with pytest.raises(RunError, match="got 'colour'"):
