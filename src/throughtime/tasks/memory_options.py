@@ -82,7 +82,7 @@ class MemoryTraining(LoopOptions):
     epochs: int = 20
     """Times 500 updates; no sequence comes twice."""
 
-    lr: float = 0.001
+    lr: float = 0.0005
     """Learning rate at its highest."""
 
 
