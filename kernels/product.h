@@ -6,6 +6,8 @@
 // reads the weights from front to back.
 #pragma once
 
+#include <bit>
+
 #include "vec.h"
 
 namespace throughtime {
@@ -58,7 +60,7 @@ struct Panel {
     // as the rows of a tile do.
     static void multiply_single(Real* out, const Real* start, const Real* a, const Real* panel,
                                 Size K) {
-        constexpr int num = NV <= 2 ? 8 : 4;
+        constexpr int num = std::bit_floor(unsigned(tile_rows));
         V sum[num][NV] = {};
         const Real* w_k = panel;
         Size k = 0;
