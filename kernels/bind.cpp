@@ -120,7 +120,7 @@ class Layer {
 
     void backward(const std::vector<Address>& weights, const std::vector<Address>& gradients,
                   const std::vector<Address>& tensors, const Sequence& sequence, int threads,
-                  bool adds) {
+                  Address sums, bool adds) {
         check_count("weights", weights, 4 * D_);
         check_count("gradients", gradients, 4 * D_);
         check_count("tensors", tensors, 16);
@@ -128,6 +128,7 @@ class Layer {
             const RowTables tables = sequence.tables();
             Pointers<Real> next(tensors), gradient(gradients);
             Backward<Real> job{.weights = {},
+                               .sums = pointer<Real>(sums),
                                .adds = adds,
                                .dx = next(),
                                .dh0 = next(),
@@ -154,6 +155,13 @@ class Layer {
             }
             run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), backward_, threads);
         });
+    }
+
+    // Elements of the sums of gradients that backward runs hand to each other.
+    Size num_sums(Size B) const {
+        const Sizes sizes{0, 0, B, D_, I_, H_};
+        if (is_double_) return chosen_functions<double>().cells[int(kind_)].sums(sizes);
+        return chosen_functions<float>().cells[int(kind_)].sums(sizes);
     }
 
   private:
@@ -232,7 +240,8 @@ NB_MODULE(accepted_kernels, m) {
              "I"_a, "H"_a)
         .def("forward", &Layer::forward, "weights"_a, "tensors"_a, "sequence"_a, "threads"_a)
         .def("backward", &Layer::backward, "weights"_a, "gradients"_a, "tensors"_a, "sequence"_a,
-             "threads"_a, "adds"_a = false);
+             "threads"_a, "sums"_a = 0, "adds"_a = false)
+        .def("num_sums", &Layer::num_sums, "B"_a);
     m.def("forward_wave", &Layer::forward_wave, "layers"_a, "weights"_a, "tensors"_a, "sequence"_a,
           "threads"_a);
     m.def(
@@ -250,7 +259,7 @@ NB_MODULE(accepted_kernels, m) {
     m.def("measure_operations", &measure_operations, "threads"_a);
     m.def("measure_reading", &measure_reading, "bytes"_a, "threads"_a);
     bind_sessions(m);
-    m.attr("gradient_rows") = gradient_rows;
+    m.def("gradient_steps", [](Size B) { return block_steps(B, most_parts(B)); }, "B"_a);
     m.def("variants", &known_variants);
     m.def("variant", &chosen_variant);
     m.def("use_variant", &use_variant, "name"_a);

@@ -158,7 +158,7 @@ namespace {
 template <class Real, class Job>
 struct Ready {
     PackedCopy::Use packed;
-    Buffer workspace;
+    Workspace workspace;
     Job job;
     void (*kernel)(const Job&, const Member&);
 };
@@ -177,7 +177,7 @@ Ready<Real, Job> make_ready(CellKind cell, Job job, const Weights<Real>* weights
         std::copy_n(weights, sizes.D, packing.weights);
         run(packing, pass.pack, threads);
     });
-    Buffer workspace(pass.workspace(sizes, threads) * sizeof(Real));
+    Workspace workspace(pass.workspace(sizes, threads) * sizeof(Real));
     job.packed = static_cast<const Real*>(packed.data());
     job.workspace = static_cast<Real*>(workspace.data());
     return {std::move(packed), std::move(workspace), job, pass.run};
@@ -242,7 +242,7 @@ double rate_of_team(int threads, Body body) {
         threads,
         [](const void* job, const Member& member) {
             Timed& timed = *const_cast<Timed*>(static_cast<const Timed*>(job));
-            member.barriers[0].wait(member.count);
+            member.meet();
             const auto start = std::chrono::steady_clock::now();
             const double done = timed.body(member.index);
             const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;

@@ -31,7 +31,7 @@ struct Relu {
 
 template <class Nonlinearity>
 struct Elman {
-    static constexpr int G = 1, S = 0, UV = 2;
+    static constexpr int G = 1, S = 0, UV = vector_registers / 8;
     static constexpr bool has_c = false, splits = false;
 
     template <class Units, class Real>

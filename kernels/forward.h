@@ -28,7 +28,7 @@ class ForwardRun {
     ForwardRun(const Forward<Real>& job, Size d, const Member& member, Room<Real> room)
         : job(job),
           at{job.sizes, job.rows, d},
-          group(group_for(member, d, job.sizes.D)),
+          group(group_for(member, {d, 0, job.sizes.D, 1})),
           packed(packed_forward<Cell, Real>(job.sizes)),
           weights(job.packed + d * packed.elements()) {
         const Sizes& sizes = job.sizes;
@@ -111,8 +111,11 @@ class ForwardRun {
         });
         const Real* biases = weights + packed.at_biases();
         for (Size p = mine.begin; p < mine.end; ++p) {
-            P::multiply({z + p * z_panel, P::width}, {biases + p * P::width, 0}, {x, x_stride},
-                        weights + p * P::elements(I), block.rows, I);
+            P::template with_columns<Cell::G>(
+                forward_columns<Cell, Real>(p, job.sizes.H), [&](auto used) {
+                    used.multiply({z + p * z_panel, P::width}, {biases + p * P::width, 0},
+                                  {x, x_stride}, weights + p * P::elements(I), block.rows, I);
+                });
         }
     }
 
@@ -124,12 +127,13 @@ class ForwardRun {
         for (Size p = mine.begin; p < mine.end; ++p) {
             const Real* panel = weights + packed.at_hh() + p * P::elements(H);
             const Real* bias = biases + p * P::width;
-            if (job.rows.active[at.time(i)] ==
-                1) {  // of any member: the bits are those of one thread
-                P::multiply_single(a, bias, h[i % 2], panel, H);
-            } else {
-                P::multiply({a, P::width}, {bias, 0}, {h[i % 2], h_stride}, panel, active, H);
-            }
+            P::template with_columns<Cell::G>(forward_columns<Cell, Real>(p, H), [&](auto used) {
+                // one of any member: the bits are those of one thread
+                if (job.rows.active[at.time(i)] == 1) {
+                    return used.multiply_single(a, bias, h[i % 2], panel, H);
+                }
+                used.multiply({a, P::width}, {bias, 0}, {h[i % 2], h_stride}, panel, active, H);
+            });
             const Real* z_p = z + p * z_panel + row * P::width;
             const Size first = p * panel_units;
             for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {

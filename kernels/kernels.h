@@ -24,9 +24,16 @@ inline constexpr int num_gates[num_cells] = {1, 1, 4, 3};
 // Values saved per unit and step, S, in the same order.
 inline constexpr int num_saved[num_cells] = {0, 0, 4, 4};
 
-// At most so many rows are summed before they are added to the gradients of the weights: as many
-// whole steps as have them together, counted from the last one. Deep enough for a product.
-inline constexpr Size gradient_rows = 256;
+// The rows of a backward run form so many parts at most, which need not wait for each other.
+constexpr Size most_parts(Size B) {
+    return B < 6 ? 1 : B < 64 ? 2 : 4;
+}
+
+// Steps whose gradients of the weights are summed in one product, counted from the last step: some
+// 256 rows of a part, deep enough for a product.
+constexpr Size block_steps(Size B, Size parts) {
+    return (B < 1 ? 256 : B > 256 ? 1 : 256 / B) * parts;
+}
 
 struct Sizes {
     Size N, T, B, D, I, H;
@@ -52,7 +59,7 @@ struct Weights {
     const Real* bias_hh;    // [G, H]    or null
 };
 
-// Their gradients, written or added to.
+// Their gradients, written.
 template <class Real>
 struct WeightGradients {
     Real* weight_ih;
@@ -80,15 +87,16 @@ struct Forward {
     Sizes sizes;
     Rows rows;
     Real* workspace;
-    const Progress* x_done;  // blocks of x that are there; null: all
-    Progress* y_done;        // blocks of y that are written, or null; either is of one direction
+    Progress* x_done;  // blocks of x that are there; null: all
+    Progress* y_done;  // blocks of y that are written, or null; either is of one direction
 };
 
-// One backward run; the gradients it writes are set, those of the weights set or added to.
+// One backward run; the gradients it writes are set, not added to.
 template <class Real>
 struct Backward {
-    WeightGradients<Real> weights[2];  // by direction
-    bool adds;                         // to these
+    WeightGradients<Real> weights[2];  // by direction; null: not yet wanted
+    Real* sums;                        // of several runs, in elements `sums`; null: of this one
+    bool adds;                         // to the sums of the runs before
     Real* dx;                          // [D, N, I]    or null: not wanted
     Real* dh0;                         // [D, B, H]    or null
     Real* dc0;                         // [D, B, H]    or null; by the LSTM
@@ -146,6 +154,7 @@ template <class Real>
 struct CellFunctions {
     Pass<Real, Forward<Real>> forward;
     Pass<Real, Backward<Real>> backward;
+    Size (*sums)(const Sizes&);  // elements
     void (*stream_step)(const StreamStep<Real>&);
     Size (*stream_workspace)(const Sizes&);
 };

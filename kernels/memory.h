@@ -51,4 +51,30 @@ class Buffer {
     std::size_t bytes_ = 0;
 };
 
+// Room for one call. The largest that a thread has used waits for its next call, since fresh memory
+// is cleared by the system page by page, which takes longer than a small layer.
+class Workspace {
+  public:
+    explicit Workspace(std::size_t bytes) : buffer_(std::move(kept())) {
+        if (buffer_.bytes() < bytes) buffer_ = Buffer(bytes);
+    }
+    Workspace(Workspace&&) noexcept = default;
+    ~Workspace() {
+        constexpr std::size_t most_kept = std::size_t(64) << 20;
+        if (buffer_.bytes() > kept().bytes() && buffer_.bytes() <= most_kept) {
+            kept() = std::move(buffer_);
+        }
+    }
+
+    void* data() const { return buffer_.data(); }
+
+  private:
+    static Buffer& kept() {
+        thread_local Buffer buffer;
+        return buffer;
+    }
+
+    Buffer buffer_;
+};
+
 }  // namespace throughtime

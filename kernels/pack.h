@@ -15,26 +15,34 @@ namespace {
 template <class Cell, class Real>
 using ForwardPanel = Panel<Real, Cell::G * Cell::UV>;
 
-// Two vectors of columns and tiles of six rows: fine enough to split few units evenly.
+// Tiles of six rows: few rows fill them, and few units can still be split evenly.
 template <class Real>
-using BackwardPanel = Panel<Real, 2>;
+using BackwardPanel = Panel<Real, vector_registers / 8>;
 
-// panels [·, K, UV, G, lanes] = weight [G, H, K], those of `share`
+// Columns of panel p and those behind it: all gates of the vectors of units that are left.
+template <class Cell, class Real>
+Size forward_columns(Size p, Size H) {
+    return Cell::G * rounded_up(H - p * Cell::UV * lanes<Real>, lanes<Real>);
+}
+
+// panels [·, K, UV, G, lanes] = weight [G, H, K], or 0 where that is null; those of
+// `share`
 template <class Cell, class Real>
 void pack_gates(Real* panels, const Real* weight, Share share, Size H, Size K) {
     using P = ForwardPanel<Cell, Real>;
     constexpr Size line = 64 / sizeof(Real);  // numbers of a cache line, read together
     for (Size p = share.begin; p < share.end; ++p) {
         Real* panel = panels + p * P::elements(K);
+        const Size width = P::width_for(forward_columns<Cell, Real>(p, H));
         for (Size k0 = 0; k0 < K; k0 += line) {
             const Size depth = smaller(line, K - k0);
-            for (Size column = 0; column < P::width; ++column) {
+            for (Size column = 0; column < width; ++column) {
                 const Size vector = column / lanes<Real>, g = vector % Cell::G;
                 const Size u =
                     (p * Cell::UV + vector / Cell::G) * lanes<Real> + column % lanes<Real>;
-                Real* to = panel + k0 * P::width + column;
+                Real* to = panel + k0 * width + column;
                 for (Size k = 0; k < depth; ++k) {
-                    to[k * P::width] = u < H ? weight[(g * H + u) * K + k0 + k] : Real(0);
+                    to[k * width] = weight && u < H ? weight[(g * H + u) * K + k0 + k] : Real(0);
                 }
             }
         }
@@ -44,7 +52,7 @@ void pack_gates(Real* panels, const Real* weight, Share share, Size H, Size K) {
 // to [panels, UV, G, lanes] = bias [G, H], or 0 where that is null; those of `share`
 template <class Cell, class Real>
 void pack_bias(Real* to, const Real* bias, Share share, Size H) {
-    pack_gates<Cell>(to, bias, share, bias ? H : 0, 1);
+    pack_gates<Cell>(to, bias, share, H, 1);
 }
 
 // Row n of `columns` numbers into panels [·, rows, width], those of `share`.
@@ -52,24 +60,29 @@ template <class Real>
 void pack_row(Real* panels, const Real* row, Size n, Size rows, Size columns, Share share) {
     using P = BackwardPanel<Real>;
     for (Size p = share.begin; p < share.end; ++p) {
-        Real* to = panels + p * P::elements(rows) + n * P::width;
-        const Size first = p * P::width, count = smaller(P::width, columns - first);
+        const Size first = p * P::width, width = P::width_for(columns - first);
+        const Size count = smaller(width, columns - first);
+        Real* to = panels + p * P::elements(rows) + n * width;
         std::memcpy(to, row + first, count * sizeof(Real));
-        std::memset(to + count, 0, (P::width - count) * sizeof(Real));
+        std::memset(to + count, 0, (width - count) * sizeof(Real));
     }
 }
 
-// to [columns, to_stride] = the transpose of from [rows, from_stride]
-template <class Real>
-void transpose(Real* to, Size to_stride, const Real* from, Size from_stride, Size rows,
-               Size columns) {
-    constexpr Size side = 8;
+// to [columns, to_stride] = the transpose of rows of `columns` numbers: row(0), row(1), ...
+template <class Real, class Row>
+void transpose(Real* to, Size to_stride, Row row, Size rows, Size columns) {
+    constexpr Size side = lanes<Real>;
     for (Size n = 0; n < rows; n += side) {
         const Size count = smaller(side, rows - n);
-        for (Size m = 0; m < columns; ++m) {
-            for (Size k = 0; k < count; ++k) {
-                to[m * to_stride + n + k] = from[(n + k) * from_stride + m];
-            }
+        Size m = 0;
+        for (; count == side && m + side <= columns; m += side) {
+            Vec<Real> square[side];
+            repeat<side>([&](auto k) { square[k] = load(row(n + k) + m); });
+            transpose_square<Real>(square);
+            repeat<side>([&](auto k) { store(to + (m + k) * to_stride + n, square[k]); });
+        }
+        for (; m < columns; ++m) {
+            for (Size k = 0; k < count; ++k) to[m * to_stride + n + k] = row(n + k)[m];
         }
     }
 }

@@ -6,6 +6,8 @@
 // reads the weights from front to back.
 #pragma once
 
+#include <bit>
+
 #include "vec.h"
 
 namespace throughtime {
@@ -54,24 +56,45 @@ struct Panel {
         }
     }
 
-    // The same for one row: the sum over k is split into `tile_rows` interleaved sums, which hide
-    // the latency as the rows of a tile do.
+    // The same for one row: the sum over k is split into interleaved sums, which hide the latency
+    // as the rows of a tile do.
     static void multiply_single(Real* out, const Real* start, const Real* a, const Real* panel,
                                 Size K) {
-        V sum[tile_rows][NV] = {};
+        constexpr int num = std::bit_floor(unsigned(tile_rows));
+        V sum[num][NV] = {};
         const Real* w_k = panel;
         Size k = 0;
-        for (; k + tile_rows <= K; k += tile_rows, w_k += tile_rows * width) {
-            repeat<tile_rows>([&](auto m) __attribute__((always_inline)) {
+        for (; k + num <= K; k += num, w_k += num * width) {
+            repeat<num>([&](auto m) __attribute__((always_inline)) {
                 add_row(sum[m], a[k + m], w_k + m * width);
             });
         }
-        for (; k < K; ++k, w_k += width) add_row(sum[0], a[k], w_k);
-        repeat<NV>([&](auto v) __attribute__((always_inline)) {
-            V total = load(start + v * lanes<Real>);
-            repeat<tile_rows>([&](auto m) __attribute__((always_inline)) { total += sum[m][v]; });
-            store(out + v * lanes<Real>, total);
+        repeat<num>([&](auto m) __attribute__((always_inline)) {
+            if (k + m < K) add_row(sum[m], a[k + m], w_k + m * width);
         });
+        fold<num>(sum);
+        repeat<NV>([&](auto v) __attribute__((always_inline)) {
+            const Size column = v * lanes<Real>;
+            store(out + column, load(start + column) + sum[0][v]);
+        });
+    }
+
+    // Calls body with the type of a panel that has so many columns: the last one of a matrix is no
+    // wider than what they fill, in units of so many vectors.
+    template <int vectors = 1, class Body>
+    static void with_columns(Size columns, Body body) {
+        if constexpr (NV > vectors) {
+            using Narrower = Panel<Real, NV - vectors>;
+            if (columns <= Narrower::width) {
+                return Narrower::template with_columns<vectors>(columns, body);
+            }
+        }
+        body(Panel{});
+    }
+
+    // The width of such a panel.
+    static constexpr Size width_for(Size columns) {
+        return smaller(width, rounded_up(columns, lanes<Real>));
     }
 
   private:
@@ -81,6 +104,17 @@ struct Panel {
         repeat<NV>([&](auto v) __attribute__((always_inline)) {
             sum[v] += factor * load(w_k + v * lanes<Real>);
         });
+    }
+
+    // sum[0] = the sum of the first `num` of them, pair by pair
+    template <int num>
+    static ALWAYS_INLINE void fold(V (*sum)[NV]) {
+        if constexpr (num > 1) {
+            repeat<num / 2 * NV>([&](auto i) __attribute__((always_inline)) {
+                sum[i / NV][i % NV] += sum[i / NV + num / 2][i % NV];
+            });
+            fold<num / 2>(sum);
+        }
     }
 
     // sum [MR, width] += a_k [MR] w_k [width]

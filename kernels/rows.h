@@ -93,14 +93,27 @@ struct Group {
     int index, count;
     Barrier* barrier;
 
-    void meet() const { barrier->wait(count); }
+    void meet() const {
+        if (count > 1) barrier->wait(index, count);
+    }
 };
 
-// With several threads every direction has its own, which never wait for the other direction.
-inline Group group_for(const Member& member, Size d, Size D) {
-    if (D == 1 || member.count == 1) return {member.index, member.count, &member.barriers[d]};
-    if (member.index % D != d) return {0, 0, nullptr};
-    return {int(member.index / D), int((member.count - d + D - 1) / D), &member.barriers[d]};
+// Work that needs no other: one of `parts` parts of the rows of one of D directions.
+struct Lane {
+    Size direction, part, directions, parts;
+
+    Size index() const { return part * directions + direction; }
+    Size count() const { return directions * parts; }
+};
+
+// With several threads every lane has its own, as far as they go; lanes never wait for each other.
+inline Group group_for(const Member& member, const Lane& lane) {
+    const Size index = lane.index(), count = lane.count();
+    Barrier* barrier = member.count == 1 ? nullptr : &member.barriers[index];
+    if (count == 1) return {member.index, member.count, barrier};
+    if (member.index % count != index % member.count) return {0, 0, nullptr};
+    const Size members = (member.count - index + count - 1) / count;
+    return {int(member.index / count), int(larger(1, members)), barrier};
 }
 
 // Whether the members of a group share the rows of a step rather than its units. They need not
@@ -130,10 +143,6 @@ Size workspace_of(const Sizes& sizes, int threads) {
 struct Share {
     Size begin, end;
 };
-
-constexpr Size num_panels(Size columns, Size width) {
-    return (columns + width - 1) / width;
-}
 
 // The share of member `index` of `count`, as even as whole panels allow.
 constexpr Share share_of(Size panels, int index, int count) {

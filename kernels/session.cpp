@@ -19,9 +19,8 @@ void Session<Real>::add_layer(CellKind cell, const Weights<Real>& weights, Size 
     const CellFunctions<Real>& functions = functions_.cells[int(cell)];
     Layer layer{cell, sizes, Buffer(functions.forward.packed(sizes) * sizeof(Real)),
                 Buffer(3 * rows_ * H * sizeof(Real))};
-    Barrier barriers[2];
     functions.forward.pack({static_cast<Real*>(layer.packed.data()), {weights}, sizes},
-                           {0, 1, barriers});
+                           {0, 1, nullptr});
     std::memset(layer.state.data(), 0, layer.state.bytes());
     const std::size_t room = functions.stream_workspace(sizes) * sizeof(Real);
     if (room > workspace_.bytes()) workspace_ = Buffer(room);

@@ -8,15 +8,15 @@
 namespace throughtime {
 namespace {
 
-// The product of a panel for one row or several.
-template <class P, class Real>
-ALWAYS_INLINE void multiply_rows(Real* out, const Real* bias, const Real* rows, const Real* panel,
-                                 Size num_rows, Size K) {
-    if (num_rows == 1) {
-        P::multiply_single(out, bias, rows, panel, K);
-    } else {
-        P::multiply({out, P::width}, {bias, 0}, {rows, K}, panel, num_rows, K);
-    }
+// The product of a panel of so many columns for one row or several.
+template <class Cell, class Real>
+void multiply_rows(Real* out, const Real* bias, const Real* rows, const Real* panel, Size num_rows,
+                   Size K, Size columns) {
+    using P = ForwardPanel<Cell, Real>;
+    P::template with_columns<Cell::G>(columns, [&](auto used) {
+        if (num_rows == 1) return used.multiply_single(out, bias, rows, panel, K);
+        used.multiply({out, P::width}, {bias, 0}, {rows, K}, panel, num_rows, K);
+    });
 }
 
 template <class Cell, class Real>
@@ -28,9 +28,11 @@ void stream_step(const StreamStep<Real>& job) {
     const Real* biases = job.packed + packed.at_biases();
     Real *z = job.workspace, *a = z + B * P::width;
     for (Size p = 0; p < packed.panels_hh; ++p) {
-        multiply_rows<P>(z, biases + p * P::width, job.x, job.packed + p * P::elements(I), B, I);
-        multiply_rows<P>(a, biases + packed.biases / 2 + p * P::width, job.h_before,
-                         job.packed + packed.at_hh() + p * P::elements(H), B, H);
+        const Size columns = forward_columns<Cell, Real>(p, H);
+        multiply_rows<Cell>(z, biases + p * P::width, job.x, job.packed + p * P::elements(I), B, I,
+                            columns);
+        multiply_rows<Cell>(a, biases + packed.biases / 2 + p * P::width, job.h_before,
+                            job.packed + packed.at_hh() + p * P::elements(H), B, H, columns);
         const Size first = p * panel_units;
         for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
             for (Size r = 0; r < B; ++r) {
@@ -76,8 +78,9 @@ void readout(Real* y, const Real* h, const Real* packed, Size B, Size O, Size H,
     using P = ForwardPanel<Readout, Real>;
     const Size panels = num_panels(O, P::width);
     for (Size p = 0; p < panels; ++p) {
-        multiply_rows<P>(workspace, packed + p * P::width, h,
-                         packed + panels * P::width + p * P::elements(H), B, H);
+        multiply_rows<Readout>(workspace, packed + p * P::width, h,
+                               packed + panels * P::width + p * P::elements(H), B, H,
+                               forward_columns<Readout, Real>(p, O));
         const Size first = p * P::width;
         for (Size r = 0; r < B; ++r) {
             std::memcpy(y + r * O + first, workspace + r * P::width,

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
+#include <chrono>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -11,30 +12,12 @@
 namespace throughtime {
 namespace {
 
-// Spins before a member sleeps: some 200 microseconds. That is longer than waking it takes, up to
-// 100 on a virtual machine: two members of less patience would put each other to sleep in turn, at
-// every step from then on.
-constexpr int patience = 10'000;
-
 void pause() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     asm volatile("yield");
 #endif
-}
-
-// Returns once value is no longer `old`. Who waits long sleeps rather than yields: a member whose
-// processor other work has taken then costs one delay, not one at every step.
-template <class T>
-void wait_while(const std::atomic<T>& value, T old) {
-    for (int spins = 0; value.load(std::memory_order_acquire) == old; ++spins) {
-        if (spins < patience) {
-            pause();
-        } else {
-            value.wait(old, std::memory_order_acquire);
-        }
-    }
 }
 
 // OpenMP as GCC calls it, in the library that torch has loaded for all; LLVM's has the same names.
@@ -70,7 +53,8 @@ std::atomic<bool> is_forked{false};
 struct Team {
     void (*work)(const void*, const Member&);
     const void* job;
-    Barrier barriers[2];
+    std::vector<Barrier> barriers{};
+    Waiting waiting{};
 };
 
 void run_in_pool(const Pool& pool, int threads, Team& team) {
@@ -78,20 +62,22 @@ void run_in_pool(const Pool& pool, int threads, Team& team) {
         [](void* data) {
             Team& team = *static_cast<Team*>(data);
             const Pool& pool = torch_pool();
-            team.work(team.job, {pool.thread_num(), pool.num_threads(), team.barriers});
+            team.work(team.job, {pool.thread_num(), pool.num_threads(), team.barriers.data()});
         },
         &team, unsigned(threads), 0);
 }
 
 void run_in_new_threads(int threads, Team& team) {
     std::atomic<int> count{0};  // how many are in the team, once that is known
+    Waiting waiting;
     std::vector<std::thread> others;
     others.reserve(threads - 1);
     try {
         for (int index = 1; index < threads; ++index) {
             others.emplace_back([&, index] {
-                wait_while(count, 0);
-                team.work(team.job, {index, count.load(std::memory_order_relaxed), team.barriers});
+                waiting.wait_while(count, 0);
+                team.work(team.job,
+                          {index, count.load(std::memory_order_relaxed), team.barriers.data()});
             });
         }
     } catch (const std::system_error&) {
@@ -99,41 +85,65 @@ void run_in_new_threads(int threads, Team& team) {
     }
     const int members = int(others.size()) + 1;
     count.store(members, std::memory_order_release);
-    count.notify_all();
-    team.work(team.job, {0, members, team.barriers});
+    waiting.wake();
+    team.work(team.job, {0, members, team.barriers.data()});
     for (std::thread& other : others) other.join();
 }
 
 }  // namespace
 
-void Barrier::wait(int members) {
-    if (members == 1) return;
-    // Nobody can begin the next round before this member arrived, so that the count read here
-    // holds.
-    const unsigned round = round_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
-        arrived_.store(0, std::memory_order_relaxed);
-        round_.store(round + 1, std::memory_order_release);
-        round_.notify_all();
-    } else {
-        wait_while(round_, round);
+template <class T>
+void Waiting::wait_while(const std::atomic<T>& value, T old) {
+    // First it looks as often as it can; then with pauses, which leave the core to a sibling. The
+    // pauses take 50 to 200 microseconds together, about as long as waking up takes on a virtual
+    // machine: two members of less patience would put each other to sleep in turn.
+    constexpr int looks = 1'000, pauses = 5'000;
+    for (int spins = 0; spins < looks + pauses; ++spins) {
+        if (value.load(std::memory_order_acquire) != old) return;
+        if (spins >= looks) pause();
+    }
+    // Who changes the value looks for sleepers without a fence, which would cost it at every step,
+    // and so may miss one that goes to sleep at that moment: nobody sleeps long without looking.
+    constexpr auto longest_sleep = std::chrono::milliseconds(1);
+    std::unique_lock lock(mutex_);
+    sleepers_.fetch_add(1);
+    while (value.load() == old) changed_.wait_for(lock, longest_sleep);
+    sleepers_.fetch_sub(1);
+}
+
+void Waiting::wake() {
+    if (sleepers_.load(std::memory_order_relaxed) == 0) return;
+    const std::lock_guard lock(mutex_);
+    changed_.notify_all();
+}
+
+void Barrier::wait(int index, int count) {
+    const unsigned before = arrivals_[index].round.load(std::memory_order_relaxed);
+    arrivals_[index].round.store(before + 1, std::memory_order_release);
+    waiting_.wake();
+    // Nobody can be more than one round ahead: that takes an arrival of this member.
+    for (int other = 0; other < count; ++other) {
+        waiting_.wait_while(arrivals_[other].round, before);
     }
 }
 
 void Progress::reach(int count) {
     reached_.store(count, std::memory_order_release);
-    reached_.notify_all();
+    waiting_.wake();
 }
 
-void Progress::wait_for(int count) const {
+void Progress::wait_for(int count) {
     for (int reached; (reached = reached_.load(std::memory_order_acquire)) < count;) {
-        wait_while(reached_, reached);
+        waiting_.wait_while(reached_, reached);
     }
 }
 
 void run_team(int threads, void (*work)(const void* job, const Member& member), const void* job) {
-    Team team{work, job, {}};
-    if (threads <= 1) return work(job, {0, 1, team.barriers});
+    if (threads <= 1) return work(job, {0, 1, nullptr});
+    Team team{work, job};
+    for (int k = 0; k < Member::num_barriers; ++k) {
+        team.barriers.emplace_back(threads, team.waiting);
+    }
     const Pool& pool = torch_pool();
     if (pool.is_there && !is_forked.load()) {
         run_in_pool(pool, threads, team);

@@ -29,6 +29,7 @@ constexpr CellFunctions<Real> functions_of() {
              forward_packed<Cell, Real>},
             {backward<Cell, Real>, pack_backward<Cell, Real>, backward_workspace<Cell, Real>,
              backward_packed<Cell, Real>},
+            gradient_sums<Cell, Real>,
             stream_step<Cell, Real>,
             stream_workspace<Cell, Real>};
 }

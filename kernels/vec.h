@@ -33,6 +33,14 @@ constexpr Size larger(Size a, Size b) {
     return a > b ? a : b;
 }
 
+constexpr Size num_panels(Size columns, Size width) {
+    return (columns + width - 1) / width;
+}
+
+constexpr Size rounded_up(Size columns, Size width) {
+    return num_panels(columns, width) * width;
+}
+
 template <class Real>
 constexpr int lanes = vector_bytes / int(sizeof(Real));
 
@@ -87,6 +95,30 @@ ALWAYS_INLINE void repeat(Body body) {
     [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
         (body(std::integral_constant<int, i>{}), ...);
     }(std::make_integer_sequence<int, n>{});
+}
+
+// One stage of a transposition: of each pair of numbers that stand d lanes and d vectors apart, the
+// one behind in its vector changes places with the one ahead in the other.
+template <class Real, int d, int... l>
+ALWAYS_INLINE void swap_corners(Vec<Real>& a, Vec<Real>& b, std::integer_sequence<int, l...>) {
+    constexpr int num = lanes<Real>;
+    const Vec<Real> above = __builtin_shufflevector(a, b, (l & d ? num + l - d : l)...);
+    b = __builtin_shufflevector(a, b, (l & d ? num + l : l + d)...);
+    a = above;
+}
+
+// Transposes as many vectors as each has lanes.
+template <class Real, int d = lanes<Real> / 2>
+ALWAYS_INLINE void transpose_square(Vec<Real> (&square)[lanes<Real>]) {
+    if constexpr (d > 0) {
+        repeat<lanes<Real>>([&](auto k) __attribute__((always_inline)) {
+            if constexpr ((k & d) == 0) {
+                swap_corners<Real, d>(square[k], square[k + d],
+                                      std::make_integer_sequence<int, lanes<Real>>{});
+            }
+        });
+        transpose_square<Real, d / 2>(square);
+    }
 }
 
 // How a vector of units meets the caller's arrays: all of it, ...

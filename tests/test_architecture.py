@@ -18,15 +18,17 @@ MAY_IMPORT = {
     "native": {"errors", "axes", "cells"},
     "bptt": {"errors", "axes", "cells", "native"},
     "layers": {"errors", "axes", "cells", "native"},
+    "init": {"errors", "cells", "layers"},
     "decode": {"errors", "axes", "cells", "native", "layers", "bptt"},
     "instruments": {"errors", "axes", "cells", "native", "layers", "bptt", "record"},
     "stream": {"errors", "native", "layers"},
+    "onnx": {"errors", "native", "layers"},
     "training": {"errors", "axes", "cells", "bptt", "data", "record"},
     "tasks": {
-        *("errors", "axes", "cells", "native", "layers", "bptt"),
+        *("errors", "axes", "cells", "native", "layers", "init", "bptt"),
         *("data", "record", "decode", "instruments", "training"),
     },
-    "bench": {"errors", "cells", "native", "layers", "stream"},
+    "bench": {"errors", "cells", "native", "layers", "stream", "onnx"},
     "cli": {"bench", "errors", "data", "record", "decode", "instruments", "training", "tasks"},
 }
 

@@ -24,7 +24,7 @@ def test_an_ended_run_is_resumed_to_its_end(run, call):
 
 
 def test_the_default_folder_is_named_after_the_task_and_never_taken(tmp_path, monkeypatch):
-    from throughtime.cli.train import new_folder
+    from throughtime.cli.output import new_folder
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "now")

@@ -123,7 +123,7 @@ def test_training_leaves_nothing_in_the_working_directory(tmp_path, monkeypatch)
 
 def test_the_folder_keeps_every_option_with_its_default_filled(run):
     options = read_options(run)
-    assert options == options_from_dict(read_config(run)["options"])
+    assert options == options_from_dict(read_config(run)["options"], LanguageModelOptions)
     assert (options.training.reach, options.training.threads) == (7, 1)
     assert options.model.embedding == 5 and Path(options.text.paths[0]).is_absolute()
 
@@ -215,7 +215,7 @@ def test_a_text_of_one_line_keeps_its_validation(tmp_path, text):
 
 def test_a_run_of_another_task_or_with_unknown_options_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("{format: 1, task: chess, options: {}}")
-    with pytest.raises(RunError, match="is a chess"):
+    with pytest.raises(RunError, match="is of chess"):
         load(tmp_path)
     (tmp_path / "config.yaml").write_text("{format: 1, task: language-model, options: {colour: 1}}")
     with pytest.raises(RunError, match="got 'colour'"):
@@ -239,7 +239,7 @@ def test_a_run_of_another_task_or_with_unknown_options_is_refused(tmp_path):
 )
 def test_options_that_make_no_sense_are_refused(data, message):
     with pytest.raises(OptionError, match=message):
-        options_from_dict(data)
+        options_from_dict(data, LanguageModelOptions)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

@@ -31,7 +31,7 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def no_curve(monkeypatch):
     """Drawing takes longer than these runs."""
-    monkeypatch.setattr("throughtime.tasks.language_model.draw_curve", lambda *_: None)
+    monkeypatch.setattr("throughtime.training.run.draw_curve", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

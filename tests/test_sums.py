@@ -94,3 +94,12 @@ def test_weights_computed_from_others_keep_to_autograd():
     with gradients_in_one_sum():
         pieces_from_the_end(layer, x, torch.ones(400, 1, 4).double(), 400 - gradient_steps(1))
     torch.testing.assert_close(gradients(layer), whole, rtol=1e-12, atol=1e-13)
+
+
+def test_frozen_weights_and_a_gradient_of_inputs_alone():
+    layer, _ = CASES[2].pair()
+    layer.requires_grad_(False)
+    x = torch.ones(5, 3, 2, dtype=torch.float64, requires_grad=True)
+    with gradients_in_one_sum():
+        layer(x)[0].sum().backward()
+    assert x.grad is not None and layer.weight_hh_l0.grad is None

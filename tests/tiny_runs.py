@@ -54,7 +54,7 @@ def quiet(line):
 
 def losses(run):
     """Everything in the metrics that must not depend on when a run was stopped."""
-    clocks = {"tokens_per_s", "elapsed_s"}
+    clocks = {"steps_per_s", "elapsed_s"}
     return [{k: v for k, v in line.items() if k not in clocks} for line in read_metrics(run)]
 
 

@@ -77,6 +77,7 @@ template <class Real>
 void run_backward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
     const RowTables tables = tables_of(job);
     Backward<Real> backward{.weights = {},
+                            .sums = nullptr,
                             .adds = false,
                             .dx = tensors.dx.data(),
                             .dh0 = tensors.dh0.data(),

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from throughtime import init as init
     from throughtime import stream as stream
     from throughtime.layers import GRU as GRU
     from throughtime.layers import LSTM as LSTM
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
     from throughtime.layers import GRUCell as GRUCell
     from throughtime.layers import LSTMCell as LSTMCell
     from throughtime.layers import RNNCell as RNNCell
+    from throughtime.layers import convert as convert
+    from throughtime.onnx import export_onnx as export_onnx
 
 __version__ = "0.1.0"
 
-_HOME = dict.fromkeys(["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"], "layers")
-_MODULES = ["bptt", "cells", "decode", "errors", "instruments", "layers", "native", "stream"]
+_HOME = dict.fromkeys(["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "convert"], "layers")
+_HOME["export_onnx"] = "onnx"
+_MODULES = "bptt cells decode errors init instruments layers native stream".split()
 
 __all__ = sorted([*_HOME, *_MODULES])
 

@@ -23,3 +23,7 @@ class DataError(ThroughtimeError, ValueError):
 
 class RunError(ThroughtimeError, RuntimeError):
     """A run folder is missing, damaged, in the way, or from another version."""
+
+
+class PackageError(ThroughtimeError, ImportError):
+    """A package that only this function needs is not installed."""

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from throughtime.bench.shapes import CELLS, Shape
+from throughtime.bench.shapes import Shape
+from throughtime.native.weights import LayerWeights
+from throughtime.onnx import recurrent_node, to_bytes, to_constant
 
 Array = np.ndarray[Any, Any]
-_ORDER = {"rnn": [0], "lstm": [0, 3, 1, 2], "gru": [1, 0, 2]}
-"""Where ONNX's gates stand among torch's: input, output, forget, cell; update, reset, hidden."""
 
 
 def run_onnx(
@@ -59,40 +59,22 @@ def one_step(cell: str, H: int, weights: Sequence[Array]) -> Callable[[Array], A
 
 
 def _model(cell: str, shape: Shape, weights: Sequence[Array], streams: bool = False) -> bytes:
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, helper
 
     T, B, I, H = shape  # noqa: E741
-    ordered = [_reordered(cell, weight) for weight in weights]
-    constants = {
-        "W": ordered[0][None],
-        "R": ordered[1][None],
-        "B": np.concatenate(ordered[2:])[None],
-    }
     states = (["h", "c"] if cell == "lstm" else ["h"]) if streams else []
-    more = {"linear_before_reset": 1} if cell == "gru" else {}
-    node = helper.make_node(
-        cell.upper(),
-        ["x", "W", "R", "B", "", *states],
-        ["y", *(f"{name}_n" for name in states)],
-        hidden_size=H,
-        **more,
-    )
-    real = TensorProto.FLOAT
+    layer = LayerWeights("elman_tanh" if cell == "rnn" else cell, *weights)
+    finals = [f"{name}_n" for name in states]
+    node, constants = recurrent_node(layer, "x", states, ["y", *finals])
 
     def info(name: str, shape: Sequence[int]) -> Any:
-        return helper.make_tensor_value_info(name, real, shape)
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     graph = helper.make_graph(
         [node],
         cell,
         [info("x", [T, B, I]), *(info(name, [1, B, H]) for name in states)],
-        [info("y", [T, 1, B, H]), *(info(f"{name}_n", [1, B, H]) for name in states)],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [info("y", [T, 1, B, H]), *(info(name, [1, B, H]) for name in finals)],
+        [to_constant(name, value) for name, value in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return bytes(model.SerializeToString())
-
-
-def _reordered(cell: str, weight: Array) -> Array:
-    blocks = np.split(weight, CELLS[cell])
-    return np.concatenate([blocks[index] for index in _ORDER[cell]])
+    return to_bytes(graph)

@@ -19,10 +19,10 @@ class GRU:
         r = sigmoid(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr)
         u = sigmoid(W_iu x_t + b_iu + W_hu h_{t-1} + b_hu)
         n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn))
-        h_t = (1 - u) n + u h_{t-1}                            (Cho et al. 2014, version 3)
+        h_t = (1 - u) n + u h_{t-1}                            (Cho et al. 2014, version 1)
 
     Note:
-        This is the form of cuDNN and `torch.nn`. In the paper's first version r multiplies
+        This is the form of cuDNN and `torch.nn`. In the paper's third version r multiplies
         h_{t-1} before the product; the two are different networks.
 
     Args:

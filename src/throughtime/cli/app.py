@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from throughtime import __version__
-from throughtime.cli import bench, demo, train, use
+from throughtime.cli import bench, demo, memory, train, use
 from throughtime.cli.settings import fill_from_file
 from throughtime.errors import ThroughtimeError
 
@@ -32,6 +32,8 @@ app = App(
     result_action="return_value",
 )
 app.command(demo.show_demo, name="demo", sort_key=1)
+train.app.command(memory.train_adding, name="adding")
+train.app.command(memory.train_copy, name="copy")
 app.command(train.app)
 app.command(
     use.evaluate,

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from throughtime.cli.train import new_folder
+from throughtime.cli.output import new_folder
 
 if TYPE_CHECKING:
     from rich.table import Table

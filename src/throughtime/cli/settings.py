@@ -12,9 +12,15 @@ from typing import Any, get_args
 from cyclopts import App, ArgumentCollection, Token
 from cyclopts.argument import Argument
 
-from throughtime.cli.flags import SECTIONS, to_flag
+from throughtime import record
+from throughtime.cli.flags import to_flag
 from throughtime.errors import OptionError, RunError
+from throughtime.tasks.memory_options import Task
 from throughtime.tasks.options import TASK, read_options
+
+TASKS = (TASK, *get_args(Task))
+PARTS = ("text", "problem", "model", "training")
+"""The parts of the options of any task, as a run's configuration names them."""
 
 _OWN = ("--config", "--resume", "--out")  # where a run is read and written is no setting
 
@@ -32,7 +38,9 @@ def fill_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentColle
     """
     by_name = {argument.name: argument for argument in arguments}
     if commands == ("train",) and (task := _typed(by_name.get("TASK"))):
-        raise OptionError(f"train must be told one of {TASK}, got {task!r}; choose one.")
+        raise OptionError(
+            f"train must be told one of {', '.join(TASKS)}, got {task!r}; choose one."
+        )
     for name in ("RUN", *_OWN):
         if _typed(by_name.get(name)) == "":
             raise OptionError(
@@ -42,7 +50,8 @@ def fill_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentColle
     if run := _typed(by_name.get("--resume")):
         _fill(by_name, _read_run(Path(run)), run)
     elif path := _typed(by_name.get("--config")):
-        _fill(by_name, _read_settings(Path(path)), path)
+        task = commands[1] if len(commands) > 1 else TASK
+        _fill(by_name, _read_settings(Path(path), task), path)
     for argument in arguments:
         _refuse_fractions(argument)
 
@@ -64,7 +73,7 @@ def _refuse_fractions(argument: Argument) -> None:
             )
 
 
-def _read_settings(file: Path) -> Any:
+def _read_settings(file: Path, task: str) -> Any:
     import yaml
 
     try:
@@ -80,25 +89,25 @@ def _read_settings(file: Path) -> Any:
             "write one `name: value` a line."
         ) from error
     if isinstance(data, dict) and "options" in data:
-        return _options_of_run(data, file)
+        return _options_of_run(data, file, task)
     return {} if data is None else data
 
 
 def _read_run(run: Path) -> Any:
+    if record.read_config(run)["task"] in get_args(Task):
+        return {}  # this command has no flags for them
     options = asdict(read_options(run))
     # A run goes on with its own text; only `--config` may hand the paths to another run.
     del options["text"]["paths"]
     return options
 
 
-def _options_of_run(data: dict[str, Any], source: Path) -> Any:
-    from throughtime import record
-
+def _options_of_run(data: dict[str, Any], source: Path, task: str) -> Any:
     if "format" in data:
         record.check_format(data["format"], source)
-    if data.get("task", TASK) != TASK:
+    if data.get("task", task) != task:
         raise RunError(
-            f"the settings must be those of a {TASK}, {source} is a {data['task']}; "
+            f"the settings must be of the task {task}, {source} is of {data['task']}; "
             "name another run."
         )
     return data["options"]
@@ -123,7 +132,7 @@ def _flatten(settings: Any, source: str) -> Iterator[tuple[str, Any]]:
             f"{source} must hold settings, got {brief(settings)}; write one `name: value` a line."
         )
     for name, value in settings.items():
-        if name in SECTIONS:
+        if name in PARTS:
             yield from _flatten({} if value is None else value, source)
         else:
             yield str(name), value
@@ -149,7 +158,8 @@ def _unknown(name: str, by_name: dict[str, Argument], source: str) -> OptionErro
             f"write {to_flag(name)} on the command line."
         )
     known = [flag.removeprefix("--") for flag in by_name if flag[:2] == "--" and flag not in _OWN]
-    known = sorted({*(flag for flag in known if flag), "paths"})
+    paths = {"paths"} if "PATHS" in by_name else set()
+    known = sorted({flag for flag in known if flag} | paths)
     close = get_close_matches(name.replace("_", "-"), known, n=1)
     hint = f"did you mean {close[0]}?" if close else "leave it out."
     return OptionError(f"{source} must hold {', '.join(known)}, got {brief(name)}; {hint}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,11 +21,12 @@ from throughtime.cli.flags import (
     differences,
     to_options,
 )
+from throughtime.cli.output import new_folder, say
 from throughtime.errors import OptionError
-from throughtime.tasks.options import LanguageModelOptions
+from throughtime.tasks.options import TASK, LanguageModelOptions
 
 if TYPE_CHECKING:
-    from throughtime.tasks.language_model import Summary
+    from throughtime.training.run import Summary
 
 app = App(name="train", help="Train a network, or go on with a run that was stopped.", sort_key=2)
 app["--help"].group = "Options"
@@ -60,7 +60,7 @@ def train_language_model(
     from throughtime.tasks.language_model import train
 
     options = to_options(paths, text, model, training)
-    return _finish(train(options, out or new_folder("language-model"), _say))
+    return _finish(train(options, out or new_folder("language-model"), say))
 
 
 @app.default
@@ -98,6 +98,10 @@ def resume(
                 f"{flag} must be left out with --resume, got {value}; "
                 "a run goes on in its own folder with its own options."
             )
+    from throughtime import record
+
+    if (kind := record.read_config(resume)["task"]) != TASK:
+        return _resume_memory(resume, kind, asked)
     from throughtime.tasks import language_model
 
     for flag, came, expected in differences(asked, language_model.read_options(resume)):
@@ -105,7 +109,20 @@ def resume(
             f"{flag} must be {expected} as in {resume}, got {came}; leave it out, or begin a new "
             f"run: throughtime train language-model --config {resume / 'config.yaml'} {flag} {came}"
         )
-    return _finish(language_model.resume(resume, _say))
+    return _finish(language_model.resume(resume, say))
+
+
+def _resume_memory(run: Path, task: str, asked: LanguageModelOptions) -> int:
+    """Goes on with a run of a memory task, whose flags this command does not know."""
+    for flag, came, _ in differences(asked, LanguageModelOptions()):
+        raise OptionError(
+            f"{flag} must be left out with --resume, got {came}; "
+            f"the {task} run in {run} goes on with its own options."
+        )
+    from throughtime.cli.memory import finish
+    from throughtime.tasks import memory
+
+    return finish(memory.resume(run, say))
 
 
 def _refuse_flags_without_task(asked: LanguageModelOptions) -> None:
@@ -115,17 +132,6 @@ def _refuse_flags_without_task(asked: LanguageModelOptions) -> None:
             f"{flags[0]} needs a task to train, got none; "
             f"write throughtime train language-model {flags[0]} ..."
         )
-
-
-def new_folder(task: str) -> Path:
-    """A folder named after the task and the moment, in `runs`, that does not exist yet."""
-    first = Path("runs", f"{task}-{time.strftime('%Y%m%d-%H%M%S')}")
-    later = (first.with_name(f"{first.name}-{n}") for n in range(2, 1000))
-    return next(folder for folder in (first, *later) if not folder.exists())
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _finish(summary: Summary) -> int:

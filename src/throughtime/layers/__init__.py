@@ -1,5 +1,6 @@
 """Time: the loop that defines everything, and the layers that run it, fast where they can."""
 
+from throughtime.layers.conversion import convert
 from throughtime.layers.gru import GRU
 from throughtime.layers.lstm import LSTM
 from throughtime.layers.recurrent import Recurrent
@@ -16,6 +17,7 @@ __all__ = [
     "LSTMCell",
     "RNNCell",
     "Recurrent",
+    "convert",
     "run_layer",
     "run_stack",
     "unroll",

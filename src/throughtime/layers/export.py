@@ -36,7 +36,7 @@ def plain_weights(model: nn.Module | Sequence[nn.Module]) -> tuple[list[Arrays],
     for part in parts:
         if not isinstance(part, Recurrent):
             raise OptionError(
-                f"a stream must be made of recurrent layers of this library and end with nn.Linear "
+                "the model must be made of recurrent layers of this library and end with nn.Linear "
                 f"or nothing, got {type(part).__name__}; pass the layers alone."
             )
         layers += _layers_of(part)
@@ -53,7 +53,7 @@ def _layers_of(part: Recurrent) -> Iterator[Arrays]:
     for directions in part.cells():
         if len(directions) > 1:
             raise OptionError(
-                "a stream must run forward only, got a bidirectional layer, which needs the end "
+                "the model must run forward only, got a bidirectional layer, which needs the end "
                 "of its sequence; use one with bidirectional=False."
             )
         cell: Any = directions[0]
@@ -69,7 +69,7 @@ def _name(cell: Any) -> str:
         return f"elman_{cell.nonlinearity}"
     if isinstance(cell, cells.LSTM) and cell.weight_hr is not None:
         raise OptionError(
-            "a stream must have layers without projection, got proj_size > 0; use proj_size=0."
+            "the model must have layers without projection, got proj_size > 0; use proj_size=0."
         )
     return type(cell).__name__.lower()
 

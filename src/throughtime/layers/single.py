@@ -67,6 +67,10 @@ class SingleStep(nn.Module):
         for weight in self.parameters():
             nn.init.uniform_(weight, -bound, bound)
 
+    def cells(self) -> list[list[AnyCell]]:
+        """The cell over the parameters as they are now, nested as those of a layer are."""
+        return [[self._cell()]]
+
     def _cell(self) -> AnyCell:
         raise NotImplementedError
 

@@ -88,9 +88,10 @@ class Layer:
         tensors: Several[int],
         sequence: Sequence,
         threads: int,
+        sums: int = 0,
         adds: bool = False,
     ) -> None:
-        """Runs the gradient back through a sequence; what it writes is set unless `adds`.
+        """Runs the gradient back through a sequence; what it writes is set, not added to.
 
         Args:
             weights: as in `forward`.
@@ -100,11 +101,16 @@ class Layer:
                 for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh as in `forward`.
             sequence: as in `forward`.
             threads: as in `forward`.
-            adds: whether the gradients of the weights are added to, block by block.
+            sums: where several runs sum the gradients of the weights, `num_sums` numbers; 0: here.
+                Addresses of gradients may then be 0; without any step the sums are written there.
+            adds: whether to go on with the sums of the run before.
 
         Raises:
             ValueError: another number of addresses.
         """
+
+    def num_sums(self, B: int) -> int:
+        """How many numbers `sums` of a backward run holds for B rows."""
 
 class Session32:
     """A stack of layers and a readout in float32 that keep their state from step to step.
@@ -189,9 +195,8 @@ def choose_wave_threads(cell: str, T: int, B: int, H: int, layers: int, most: in
 def choose_threads(cell: str, T: int, B: int, D: int, H: int, most: int) -> int:
     """How many threads are worth starting, from 1 to `most`, by the work of one step."""
 
-gradient_rows: int
-"""At most so many rows of whole steps, counted from the last step, are summed before they are added
-to the gradients of the weights; one step in any case."""
+def gradient_steps(B: int) -> int:
+    """Steps, counted from the last one, whose gradients of the weights are whole blocks of sums."""
 
 def measure_operations(threads: int) -> float:
     """Floating-point operations a second of `threads` threads in registers: the ceiling."""

@@ -119,12 +119,12 @@ class LayerForward(Function):
         given = grads[: layer.num_results]
         if _is_plain(given):
             x, states, weights = layer.parts(inputs)
-            sums = sums_of(weights)
+            sums = sums_of(layer.call, weights, layer.call.batch(x))
             gradients = kernels.backward(
                 layer.call, given, x, states, weights, y, saved, wanted[0], sums
             )
             if sums is not None:
-                gradients = (*gradients[: -len(weights)], *[None] * len(weights))
+                gradients = (*gradients, *[None] * len(weights))
         else:
             gradients = _differentiable_backward(layer, given, inputs, y, saved, wanted[0])
         return None, *[

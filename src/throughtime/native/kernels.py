@@ -171,7 +171,7 @@ def backward(
     y: Tensor,
     saved: Sequence[Tensor],
     wants_dx: bool,
-    sums: Sequence[Tensor] | None = None,
+    sums: GradientSums | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Runs a kernel back through time.
 
@@ -186,11 +186,11 @@ def backward(
         y: what `forward` gave, as is `saved`.
         saved: see y.
         wants_dx: whether dL/dx is to be computed.
-        sums: contiguous tensors that the gradients of the weights are added to.
+        sums: where the gradients of the weights are added up with those of other calls.
 
     Returns:
         The gradients of x (empty unless wanted), the states (None where they were None) and the
-        weights (`sums` if given), in this order.
+        weights (nothing with `sums`), in this order.
     """
     kernel, D, _ = call
     x, y, *weights = dense((x, y, *weights))
@@ -199,15 +199,45 @@ def backward(
     gates, c = _gates_and_c(kernel, dense(saved))
     dx = x.new_empty(D, *x.shape) if wants_dx else None
     dstates = [torch.empty_like(state) for state in starts]
-    dweights = [torch.empty_like(weight) for weight in weights] if sums is None else sums
+    dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
     outputs = (dx, *_pair(dstates), None, None)
     read = (given[0], *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None)
     layer, addresses, sequence, threads = _crossing(call, x, call.batch(x), weights)
-    gradients = _addresses(_by_direction(dweights, D))
+    gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * 4 * D)
     tensors = _addresses(outputs + read)
-    layer.backward(addresses, gradients, tensors, sequence, threads, sums is not None)
+    if sums is None:
+        layer.backward(addresses, gradients, tensors, sequence, threads)
+    else:
+        sums.numbers = x.new_empty(layer.num_sums(call.batch(x))) if sums.is_new else sums.numbers
+        kept = sums.numbers.data_ptr()
+        layer.backward(addresses, gradients, tensors, sequence, threads, kept, not sums.is_new)
+        sums.is_new = False
     total = x.new_empty(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
     return (total, *(dstates if states else [None] * kernel.num_states), *dweights)
+
+
+@dataclass
+class GradientSums:
+    """What several backward calls over one layer and one number of rows add up."""
+
+    call: Call
+    weights: Sequence[Tensor]
+    batch: int
+    numbers: Tensor  # in the kernel's order
+    is_new: bool = True  # whether no call has added to it
+
+    def gradients(self) -> list[Tensor]:
+        """The sums as gradients of the weights."""
+        kernel, D, _ = self.call
+        weights = dense(self.weights)
+        x = weights[0].new_empty(0, self.batch, weights[0].shape[1])
+        dweights = [torch.empty_like(weight) for weight in weights]
+        call = Call(kernel, D, None)
+        layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
+        gradients = _addresses(_by_direction(dweights, D))
+        kept = self.numbers.data_ptr()
+        layer.backward(addresses, gradients, [0] * 16, sequence, threads, kept, True)
+        return dweights
 
 
 def dense(tensors: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-_Sums = dict[int, tuple[Tensor, Tensor]]  # weight and sum, by the identity of the weight
+from throughtime.native.kernels import Call, GradientSums
+
+_Sums = dict[tuple[int, int], GradientSums]  # by the identity of W_hh and the number of rows
 _sums: ContextVar[_Sums | None] = ContextVar("sums", default=None)
 
 
@@ -33,19 +35,16 @@ def gradients_in_one_sum() -> Iterator[None]:
         yield
     finally:
         _sums.reset(token)
-    wanted = [pair for pair in sums.values() if pair[0].requires_grad]
-    if wanted:
-        weights, totals = zip(*wanted, strict=True)
-        torch.autograd.backward(weights, totals)
+    for kept in sums.values():
+        for weight, total in zip(kept.weights, kept.gradients(), strict=True):
+            if weight.requires_grad:
+                torch.autograd.backward(weight, total)
 
 
-def sums_of(weights: Sequence[Tensor]) -> list[Tensor] | None:
-    """What a backward pass adds the gradients of these weights to; None where it sets them."""
+def sums_of(call: Call, weights: Sequence[Tensor], batch: int) -> GradientSums | None:
+    """Where a backward pass adds the gradients of these weights; None where it sets them."""
     sums = _sums.get()
     if sums is None or any(type(weight) is not Parameter for weight in weights):
         return None
-    for weight in weights:
-        if id(weight) not in sums:
-            new = torch.zeros_like(weight, memory_format=torch.contiguous_format)
-            sums[id(weight)] = weight, new
-    return [sums[id(weight)][1] for weight in weights]
+    new = GradientSums(call, weights, batch, weights[0].new_empty(0))
+    return sums.setdefault((id(weights[1]), batch), new)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from throughtime.data.streams import Streams
 from throughtime.data.text import read_text
 from throughtime.data.tokens import Tokens, tokens_from_json
 from throughtime.errors import DataError, RunError
-from throughtime.tasks.language_network import LanguageModel, count_parameters
+from throughtime.tasks.language_network import LanguageModel
 from throughtime.tasks.language_score import Evaluation, passage, score
 from throughtime.tasks.language_text import (
     Corpus,
@@ -30,37 +30,15 @@ from throughtime.tasks.options import (
     TASK,
     LanguageModelOptions,
     ModelOptions,
-    TrainingOptions,
     read_options,
 )
-from throughtime.training.checkpoint import Position, load_checkpoint, save_checkpoint
-from throughtime.training.curve import draw_curve
 from throughtime.training.generators import seed_generators
 from throughtime.training.job import Job
 from throughtime.training.memory import within_memory
-from throughtime.training.progress import Announce, clock
+from throughtime.training.progress import Announce
+from throughtime.training.run import Summary, begin, go_on, set_threads
 
 __all__ = ["Summary", "evaluate", "load", "read_options", "resume", "train"]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a training came to."""
-
-    run: Path
-    """The run folder."""
-
-    updates: int
-    """Updates made in all."""
-
-    elapsed_s: float
-    """Seconds spent in all, validation included."""
-
-    best: float | None
-    """Best validation, nats per token; None before the first one."""
-
-    interrupted: bool
-    """Whether the user stopped it before its end."""
 
 
 def train(options: LanguageModelOptions, out: Path, announce: Announce = print) -> Summary:
@@ -83,14 +61,9 @@ def train(options: LanguageModelOptions, out: Path, announce: Announce = print) 
     network = _build(corpus.tokens.size, options.model)
     job = _job(out, options, corpus, network)
 
-    record.create(out)
-    record.write_json(out / record.TEXT, texts.origin)
-    record.write_json(out / record.TOKENS, corpus.tokens.to_json())
-    record.Metrics(out, 0).close()
-    # A new run goes on from its update 0, so that going on is all there is to get right.
-    save_checkpoint(out, network, _optimizer(job), Position())
-    record.write_config(out, TASK, _plain(asdict(options)))
-    return _go_on(job, corpus, announce)
+    files = {record.TEXT: texts.origin, record.TOKENS: corpus.tokens.to_json()}
+    begin(job, TASK, _plain(asdict(options)), files)
+    return go_on(job, _describe(corpus), announce)
 
 
 def resume(run: Path, announce: Announce = print) -> Summary:
@@ -109,9 +82,9 @@ def resume(run: Path, announce: Announce = print) -> Summary:
     texts = read_texts(options.text)
     _check_origin(run, texts.origin)
     corpus = cut_texts(tokens, texts)
-    _set_threads(options.training)
+    set_threads(options.training)
     network = _build(tokens.size, options.model)
-    return _go_on(_job(run, options, corpus, network), corpus, announce)
+    return go_on(_job(run, options, corpus, network), _describe(corpus), announce)
 
 
 def load(run: Path) -> tuple[LanguageModel, Tokens, LanguageModelOptions]:
@@ -154,7 +127,7 @@ def evaluate(run: Path, paths: Sequence[str | Path] = ()) -> Evaluation:
 
 def _resolve(options: LanguageModelOptions) -> LanguageModelOptions:
     """The same options with every default filled in that is not known before a run."""
-    _set_threads(options.training)
+    set_threads(options.training)
     training, model = options.training, options.model
     return replace(
         options,
@@ -164,11 +137,6 @@ def _resolve(options: LanguageModelOptions) -> LanguageModelOptions:
             training, reach=training.reach or training.window, threads=torch.get_num_threads()
         ),
     )
-
-
-def _set_threads(options: TrainingOptions) -> None:
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
 
 
 def _build(size: int, options: ModelOptions) -> LanguageModel:
@@ -200,45 +168,20 @@ def _job(run: Path, options: LanguageModelOptions, corpus: Corpus, network: Lang
         network=network,
         batches=streams,
         windows=streams.windows,
-        tokens=training.window * training.batch,
+        steps=training.window * training.batch,
         step=step,
+        watched="nats_per_token",
         validate=None if held_out is None else lambda: _figures(score(network, held_out)),
     )
+
+
+def _describe(corpus: Corpus) -> str:
+    return f"{len(corpus.training):,} tokens of {corpus.tokens.size:,} kinds"
 
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:
     names = ("nats_per_token", "perplexity", "nats_per_character", "bits_per_character")
     return {name: getattr(evaluation, name) for name in names}
-
-
-def _optimizer(job: Job) -> torch.optim.Optimizer:
-    from throughtime.training.learner import build_optimizer
-
-    return build_optimizer(job.options, job.network)
-
-
-def _go_on(job: Job, corpus: Corpus, announce: Announce) -> Summary:
-    """Trains from the checkpoint in the run folder."""
-    from throughtime.training.fit import fit
-
-    optimizer = _optimizer(job)
-    at = load_checkpoint(job.run, job.network, optimizer)
-    if at.finished:
-        announce(f"{job.run} has ended already, after {at.update:,} updates.")
-        return Summary(job.run, at.update, at.elapsed_s, at.best, False)
-    announce(
-        f"{'Training' if not at.update else f'Going on at update {at.update:,} of'} "
-        f"{job.total:,} updates: {len(corpus.training):,} tokens of {corpus.tokens.size:,} kinds, "
-        f"{count_parameters(job.network):,} parameters, {torch.get_num_threads()} threads"
-    )
-    with within_memory():
-        interrupted = fit(job, optimizer, at, announce)
-    draw_curve(record.read_metrics(job.run), job.run)
-    if interrupted:
-        announce(f"Stopped and saved. To go on: throughtime train --resume {job.run}")
-    else:
-        announce(f"Done: {at.update:,} updates in {clock(at.elapsed_s)}, in {job.run}")
-    return Summary(job.run, at.update, at.elapsed_s, at.best, interrupted)
 
 
 def _read_tokens(run: Path) -> Tokens:

@@ -85,11 +85,6 @@ class LanguageModel(nn.Module):
         return self.readout(hidden), state
 
 
-def count_parameters(network: nn.Module) -> int:
-    """Numbers that are learnt, a tied one counted once."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
 def zero_column(state: Any, column: int) -> Any:
     """The same state with one row of the batch set to zero, as at the start of a text.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from reprlib import repr as brief
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from throughtime import record
 from throughtime.errors import OptionError, RunError
@@ -114,41 +114,57 @@ class LanguageModelOptions:
     training: TrainingOptions = field(default_factory=TrainingOptions)
 
 
-Group = TypeVar("Group", TextOptions, ModelOptions, TrainingOptions)
+Options = TypeVar("Options")
 
 
 def read_options(run: Path) -> LanguageModelOptions:
-    """The full options of a run.
+    """The full options of a language-model run.
 
     Raises:
         RunError: the folder is no run of this task, or its configuration is damaged.
     """
+    return read_task(run, {TASK: LanguageModelOptions})[1]
+
+
+def read_task(run: Path, kinds: Mapping[str, type[Options]]) -> tuple[str, Options]:
+    """The task of a run and its full options.
+
+    Args:
+        run: the run folder.
+        kinds: the class of the options of each task that is expected.
+
+    Raises:
+        RunError: the folder is no run of these tasks, or its configuration is damaged.
+    """
     config = record.read_config(run)
-    if config["task"] != TASK:
-        raise RunError(f"the run must be a {TASK}, {run} is a {config['task']}; name another run.")
+    task = config["task"]
+    if task not in kinds:
+        raise RunError(
+            f"the run must be of the task {' or '.join(kinds)}, {run} is of {task}; "
+            "name another run."
+        )
     try:
-        return options_from_dict(config["options"])
+        return task, options_from_dict(config["options"], kinds[task])
     except OptionError as error:
         raise RunError(f"{run / record.CONFIG} must hold a run's options: {error}") from error
 
 
-def options_from_dict(data: Mapping[str, Any]) -> LanguageModelOptions:
+def options_from_dict(data: Mapping[str, Any], kind: type[Options]) -> Options:
     """Options from nested dictionaries, as `dataclasses.asdict` or a YAML file gives them.
 
-    What is left out keeps its default.
+    Args:
+        data: a dictionary for each part of the options; what is left out keeps its default.
+        kind: the class of the options; each of its fields is a part, itself a dataclass.
 
     Raises:
         OptionError: a name is unknown or a value does not fit.
     """
-    _known("options", data, ("text", "model", "training"))
-    return LanguageModelOptions(
-        text=_group(TextOptions, "text", data),
-        model=_group(ModelOptions, "model", data),
-        training=_group(TrainingOptions, "training", data),
-    )
+    parts = get_type_hints(kind)
+    _known("options", data, parts)
+    return kind(**{name: _part(part, name, data) for name, part in parts.items()})
 
 
-def _group(kind: type[Group], name: str, data: Mapping[str, Any]) -> Group:
+def _part(kind: Any, name: str, data: Mapping[str, Any]) -> Any:
     given = {} if data.get(name) is None else data[name]
     _known(name, given, [f.name for f in fields(kind)])
     values = dict(given)

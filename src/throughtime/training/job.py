@@ -11,13 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from throughtime.bptt import Carry
-from throughtime.training.options import TrainingOptions
+from throughtime.training.options import LoopOptions
 
 Step = Callable[[Any, Carry | None], tuple[Tensor, Carry | None]]
 """Mean loss of one batch, and the carry, from the batch and the carry before it."""
-
-WATCHED = "nats_per_token"
-"""The figure of a validation that decides which weights are best; lower is better."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +27,21 @@ class Job:
         network: what is trained.
         batches: item u is the batch of update u, a pure function of u.
         windows: updates per epoch; the carry starts anew with each.
-        tokens: tokens per update, for the speed shown.
+        steps: time steps per update, those of all rows, for the speed shown.
         step: loss and carry of one batch.
-        validate: figures on the validation text, `nats_per_token` among them, drawing no
-            random number; None without validation.
+        watched: what the loss is, such as `nats_per_token`.
+        validate: figures on what was held out, that of the name `watched` among them, drawing no
+            random number; the lowest decides which weights are best. None without validation.
     """
 
     run: Path
-    options: TrainingOptions
+    options: LoopOptions
     network: nn.Module
     batches: Dataset[Any]
     windows: int
-    tokens: int
+    steps: int
     step: Step
+    watched: str
     validate: Callable[[], dict[str, float]] | None
 
     @property

@@ -11,7 +11,7 @@ from throughtime.record import Metrics, write_weights
 from throughtime.training.checkpoint import Position, save_checkpoint
 from throughtime.training.generators import capture_generators
 from throughtime.training.interrupt import Interrupt
-from throughtime.training.job import WATCHED, Job
+from throughtime.training.job import Job
 from throughtime.training.learner import Learner
 from throughtime.training.progress import Progress
 
@@ -50,7 +50,7 @@ class Keeper(lightning.Callback):
         at, options = self.at, self.job.options
         at.loss_sum += learner.loss
         at.loss_count += 1
-        self.progress.update(at.update, learner.loss, self.job.tokens)
+        self.progress.update(at.update, learner.loss, self.job.steps)
         is_last = at.update == self.job.total
         if at.update % LOG_EVERY == 0 or is_last:
             self._log(learner)
@@ -66,16 +66,16 @@ class Keeper(lightning.Callback):
     def _log(self, learner: Learner) -> None:
         at = self.at
         at.elapsed_s = time.perf_counter() - self.began
-        tokens = (at.update - self.logged_update) * self.job.tokens
+        steps = (at.update - self.logged_update) * self.job.steps
         line = {
             "kind": "train",
             "update": at.update,
             "epoch": at.update / self.job.windows,
-            WATCHED: at.loss_sum / at.loss_count,
+            self.job.watched: at.loss_sum / at.loss_count,
             "lr": learner.lr,
             "gradient_norm": learner.clipped.before,
             "clipped": learner.clipped.acted,
-            "tokens_per_s": tokens / max(1e-9, at.elapsed_s - self.logged_s),
+            "steps_per_s": steps / max(1e-9, at.elapsed_s - self.logged_s),
             "elapsed_s": at.elapsed_s,
         }
         self.metrics.add(line)
@@ -94,8 +94,8 @@ class Keeper(lightning.Callback):
         job.network.eval()
         figures = job.validate()
         job.network.train()
-        is_better = at.best is None or figures[WATCHED] < at.best
-        at.best = figures[WATCHED] if is_better else at.best
+        is_better = at.best is None or figures[job.watched] < at.best
+        at.best = figures[job.watched] if is_better else at.best
         at.misses = 0 if is_better else at.misses + 1
         at.elapsed_s = time.perf_counter() - self.began
         # Speed is that of training alone.

@@ -14,11 +14,11 @@ from throughtime.errors import RunError
 from throughtime.training.checkpoint import Position
 from throughtime.training.generators import restore_generators
 from throughtime.training.job import Job
-from throughtime.training.options import TrainingOptions
+from throughtime.training.options import LoopOptions
 from throughtime.training.schedule import learning_rate
 
 
-def build_optimizer(options: TrainingOptions, network: nn.Module) -> Optimizer:
+def build_optimizer(options: LoopOptions, network: nn.Module) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019), or plain descent."""
     if options.optimizer == "sgd":
         return SGD(network.parameters(), options.lr)

@@ -24,5 +24,5 @@ def within_memory() -> Iterator[None]:
             raise
         raise OptionError(
             "the network and its batches must fit into memory, the system has too little; "
-            "lower --hidden, --layers, --embedding, --batch or --window."
+            "make the network smaller, or the batch, or the sequences shorter."
         ) from error

@@ -27,20 +27,14 @@ The same on all machines, so that a run goes on on a smaller one.
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
-    """Truncated BPTT and the optimiser."""
-
-    window: int = 128
-    """New steps per update, k1 of truncated BPTT."""
-
-    reach: int | None = None
-    """Steps a gradient travels back, k2 of truncated BPTT; without it, the window."""
+class LoopOptions:
+    """The optimiser and the loop, whatever is learnt."""
 
     batch: int = 32
-    """Streams of text read side by side."""
+    """Sequences side by side in an update."""
 
     epochs: int = 10
-    """Passes over the training text."""
+    """Passes over what there is to learn from."""
 
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam with decoupled weight decay, or plain gradient descent."""
@@ -66,9 +60,6 @@ class TrainingOptions:
     clip: float = 1.0
     """Largest global norm of the gradient; 0 switches clipping off."""
 
-    shuffle: bool = True
-    """Begin each epoch at another place of the text."""
-
     patience: int = 0
     """Validations without a better result before training stops; 0 switches it off."""
 
@@ -89,7 +80,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("window", "batch", "epochs", "checkpoint_every"):
+        for name in ("batch", "epochs", "checkpoint_every", "validate_every", "threads"):
             at_least(name, getattr(self, name), 1)
         for name in (
             "warmup",
@@ -100,19 +91,43 @@ class TrainingOptions:
             "workers",
         ):
             at_least(name, getattr(self, name), 0)
-        for name in ("validate_every", "threads"):
-            at_least(name, getattr(self, name), 1)
-        for name in ("window", "reach", "batch", "epochs"):
+        for name in ("batch", "epochs"):
             at_most(name, getattr(self, name), MOST)
         for name in ("threads", "workers"):
             at_most(name, getattr(self, name), MOST_THREADS)
         check_seed(self.seed)
-        at_least("reach", self.reach, self.window)
         above_zero("lr", self.lr)
         above_zero("decay", self.decay)
         at_most("decay", self.decay, 1)
         one_of("optimizer", self.optimizer, get_args(Optimizer))
         one_of("schedule", self.schedule, get_args(Schedule))
+
+
+@dataclass(frozen=True)
+class TrainingOptions(LoopOptions):
+    """Truncated BPTT over a text, and the optimiser."""
+
+    batch: int = 32
+    """Streams of text read side by side."""
+
+    epochs: int = 10
+    """Passes over the training text."""
+
+    window: int = 128
+    """New steps per update, k1 of truncated BPTT."""
+
+    reach: int | None = None
+    """Steps a gradient travels back, k2 of truncated BPTT; without it, the window."""
+
+    shuffle: bool = True
+    """Begin each epoch at another place of the text."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("window", self.window, 1)
+        at_least("reach", self.reach, self.window)
+        for name in ("window", "reach"):
+            at_most(name, getattr(self, name), MOST)
 
 
 _KINDS: dict[Any, tuple[tuple[type, ...], str, str]] = {

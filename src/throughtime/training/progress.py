@@ -33,8 +33,8 @@ class Progress(Protocol):
         """Ends."""
         ...
 
-    def update(self, made: int, loss: float, tokens: int) -> None:
-        """One more update: how many are made, its loss, and the tokens it read."""
+    def update(self, made: int, loss: float, steps: int) -> None:
+        """One more update: how many are made, its loss, and the steps it ran."""
         ...
 
     def say(self, line: str) -> None:
@@ -58,13 +58,13 @@ class _Pace:
 
     def __init__(self, total: int, made: int, every_s: float) -> None:
         self.total, self.first, self.every_s = total, made, every_s
-        self.tokens, self.loss = 0, 0.0
+        self.steps, self.loss = 0, 0.0
         self.began = self.shown = time.perf_counter()
 
-    def is_due(self, made: int, loss: float, tokens: int) -> bool:
+    def is_due(self, made: int, loss: float, steps: int) -> bool:
         # A running mean over some 20 updates: a single loss jumps too much to be read.
-        self.loss = loss if not self.tokens else 0.95 * self.loss + 0.05 * loss
-        self.tokens += tokens
+        self.loss = loss if not self.steps else 0.95 * self.loss + 0.05 * loss
+        self.steps += steps
         now = time.perf_counter()
         if now - self.shown < self.every_s and made < self.total:
             return False
@@ -74,10 +74,7 @@ class _Pace:
     def describe(self, made: int) -> str:
         spent = max(1e-9, time.perf_counter() - self.began)
         left = spent / max(1, made - self.first) * (self.total - made)
-        return (
-            f"loss {self.loss:.3f} nats/token · {self.tokens / spent:,.0f} tokens/s · "
-            f"{clock(left)} left"
-        )
+        return f"loss {self.loss:.4f} · {self.steps / spent:,.0f} steps/s · {clock(left)} left"
 
 
 def clock(seconds: float) -> str:
@@ -106,9 +103,9 @@ class Plain:
     def __exit__(self, *_: object) -> None:
         """Ends."""
 
-    def update(self, made: int, loss: float, tokens: int) -> None:
+    def update(self, made: int, loss: float, steps: int) -> None:
         """One more update."""
-        if self.pace.is_due(made, loss, tokens):
+        if self.pace.is_due(made, loss, steps):
             self.announce(f"update {made:,}/{self.pace.total:,} · {self.pace.describe(made)}")
 
     def say(self, line: str) -> None:
@@ -142,10 +139,10 @@ class Live:
         assert self.bar is not None
         self.bar.stop()
 
-    def update(self, made: int, loss: float, tokens: int) -> None:
+    def update(self, made: int, loss: float, steps: int) -> None:
         """One more update."""
         assert self.bar is not None
-        if self.pace.is_due(made, loss, tokens):
+        if self.pace.is_due(made, loss, steps):
             text = self.pace.describe(made)
             self.bar.update(self.task, completed=made, description=text, refresh=True)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from throughtime.training.options import TrainingOptions
+from throughtime.training.options import LoopOptions
 
 LOWEST = 0.02
 """Share of the highest learning rate at which the cosine ends."""
 
 
-def learning_rate(options: TrainingOptions, update: int, windows: int) -> float:
+def learning_rate(options: LoopOptions, update: int, windows: int) -> float:
     """The learning rate of one update.
 
         constant   lr
@@ -26,7 +26,7 @@ def learning_rate(options: TrainingOptions, update: int, windows: int) -> float:
         windows: updates per epoch.
 
     Example:
-        >>> step = TrainingOptions(lr=20.0, schedule="step", decay_after=4)
+        >>> step = LoopOptions(lr=20.0, schedule="step", decay_after=4)
         >>> [learning_rate(step, update, windows=1) for update in range(6)]
         [20.0, 20.0, 20.0, 20.0, 10.0, 5.0]
     """

@@ -1,0 +1,189 @@
+"""Can a network remember? The adding problem and copy memory: trained, resumed, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from throughtime import init, record
+from throughtime.bptt import Carry
+from throughtime.layers import GRU, LSTM, RNN
+from throughtime.tasks.memory_options import (
+    EPOCH,
+    MemoryModelOptions,
+    MemoryOptions,
+    read_memory_options,
+)
+from throughtime.tasks.memory_problems import Problem, build_problem
+from throughtime.training.generators import seed_generators
+from throughtime.training.job import Job
+from throughtime.training.memory import within_memory
+from throughtime.training.progress import Announce
+from throughtime.training.run import Summary, begin, go_on, set_threads
+
+HELD_OUT = 1000
+"""Sequences that every validation scores."""
+
+_LAYERS: dict[str, Callable[..., nn.Module]] = {
+    "lstm": LSTM,
+    "gru": GRU,
+    "rnn": partial(RNN, nonlinearity="tanh"),
+    "irnn": partial(RNN, nonlinearity="relu"),
+}
+
+
+class MemoryNetwork(nn.Module):
+    """A recurrent layer and a readout.
+
+        h_t = layer(x_t, h_{t-1}),   y_t = W h_t + b
+
+    Args:
+        problem: what it is to learn.
+        options: cell, hidden units, how they begin.
+        steps: T of the problem, for the chrono initialisation.
+    """
+
+    def __init__(self, problem: Problem, options: MemoryModelOptions, steps: int) -> None:
+        super().__init__()
+        self.layer = _LAYERS[options.cell](problem.inputs, options.hidden)
+        self.readout = nn.Linear(options.hidden, problem.outputs)
+        self.asked = problem.asked
+        _begin_as(options.beginning, self.layer, steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The outputs of the steps that are asked for, the last A.
+
+        Args:
+            x: [T, B, I].
+
+        Returns:
+            y: [A, B, O].
+        """
+        hidden, _ = self.layer(x)
+        y: Tensor = self.readout(hidden if self.asked is None else hidden[-self.asked :])
+        return y
+
+
+def _begin_as(name: str, layer: nn.Module, steps: int) -> None:
+    """Initialises the layer by name; `default` leaves it as it was made."""
+    if name == "identity":
+        init.identity_(layer)
+    elif name == "orthogonal":
+        init.orthogonal_(layer)
+    elif name == "forget-bias":
+        init.forget_bias_(layer)
+    elif name == "chrono":
+        init.chrono_(layer, steps)
+
+
+class Draws(Dataset[tuple[Tensor, Tensor]]):
+    """A new batch for every update; item u is a pure function of seed and u.
+
+    Args:
+        problem: draws the batches; its step 0 is what is held out.
+        batch: B.
+        seed: of the training.
+        updates: items in all.
+    """
+
+    def __init__(self, problem: Problem, batch: int, seed: int, updates: int) -> None:
+        self.problem, self.batch, self.seed, self.updates = problem, batch, seed, updates
+
+    def __len__(self) -> int:
+        return self.updates
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Inputs, [T, B, I], and targets."""
+        return self.problem.draw(self.batch, self.seed, index + 1)
+
+
+def train(task: str, options: MemoryOptions, out: Path, announce: Announce = print) -> Summary:
+    """Trains a new network on a memory task in a new run folder.
+
+    Args:
+        task: `adding` or `copy`.
+        options: everything the run is made from; the folder keeps it with all defaults filled.
+        out: the run folder, which must not exist or be empty.
+        announce: prints a line.
+
+    Raises:
+        RunError: the folder is in the way or cannot be written, or the gradient explodes.
+    """
+    record.check_vacant(out)
+    options = _resolve(options)
+    seed_generators(options.training.seed)
+    job = _job(task, options, out)
+    begin(job, task, asdict(options), {})
+    return go_on(job, _describe(task, options), announce)
+
+
+def resume(run: Path, announce: Announce = print) -> Summary:
+    """Goes on with a run from its last checkpoint, to the same bits as if never stopped.
+
+    Args:
+        run: the run folder; its own options hold.
+        announce: prints a line.
+
+    Raises:
+        RunError: the folder is no run of a memory task, or is damaged.
+    """
+    task, options = read_memory_options(run)
+    set_threads(options.training)
+    return go_on(_job(task, options, run), _describe(task, options), announce)
+
+
+def _resolve(options: MemoryOptions) -> MemoryOptions:
+    """The same options with every default filled in that is not known before a run."""
+    set_threads(options.training)
+    model = replace(options.model, init=options.model.beginning)
+    training = replace(options.training, threads=torch.get_num_threads())
+    return replace(options, model=model, training=training)
+
+
+def _job(task: str, options: MemoryOptions, run: Path) -> Job:
+    training, steps = options.training, options.problem.steps
+    problem = build_problem(task, steps)
+    with within_memory():
+        network = MemoryNetwork(problem, options.model, steps)
+        held_out = problem.draw(HELD_OUT, training.seed, 0)
+
+    def step(batch: tuple[Tensor, Tensor], carry: Carry | None) -> tuple[Tensor, None]:
+        x, target = batch
+        return problem.loss(network(x), target), None
+
+    return Job(
+        run=run,
+        options=training,
+        network=network,
+        batches=Draws(problem, training.batch, training.seed, training.epochs * EPOCH),
+        windows=EPOCH,
+        steps=held_out[0].shape[0] * training.batch,
+        step=step,
+        watched=problem.watched,
+        validate=partial(_figures, problem, network, *held_out),
+    )
+
+
+def _figures(problem: Problem, network: nn.Module, x: Tensor, target: Tensor) -> dict[str, float]:
+    with torch.inference_mode():
+        y = network(x)
+        return {
+            problem.watched: problem.loss(y, target).item(),
+            "baseline": problem.baseline,
+            "share_right": problem.right(y, target).item(),
+        }
+
+
+def _describe(task: str, options: MemoryOptions) -> str:
+    problem = build_problem(task, options.problem.steps)
+    return (
+        f"{task}, T = {options.problem.steps}, {options.model.cell} begun as "
+        f"{options.model.beginning}, {problem.watched.replace('_', ' ')} without memory "
+        f"{problem.baseline:.4f}"
+    )
