@@ -1,12 +1,17 @@
 """How far a gradient travels back through time, and how long it may be."""
 
+from throughtime.bptt.auto_clipping import AutoClip
 from throughtime.bptt.checkpointed import Checkpointed
 from throughtime.bptt.clipping import Clipped, clip_global_norm
 from throughtime.bptt.full import Full
+from throughtime.bptt.parameter_clipping import clip_parameter_norms
 from throughtime.bptt.strategy import Carry, StepsLoss, Strategy, Unroll
 from throughtime.bptt.truncated import Truncated
+from throughtime.bptt.unit_clipping import clip_unit_norms
+from throughtime.bptt.value_clipping import clip_values
 
 __all__ = [
+    "AutoClip",
     "Carry",
     "Checkpointed",
     "Clipped",
@@ -16,4 +21,7 @@ __all__ = [
     "Truncated",
     "Unroll",
     "clip_global_norm",
+    "clip_parameter_norms",
+    "clip_unit_norms",
+    "clip_values",
 ]
