@@ -54,7 +54,7 @@ def truncation_bias(
 
     A truncated gradient leaves out the paths that are longer than the window. It is biased: no
     number of sequences averages that away, and it may point the wrong way (Tallec and Ollivier
-    2017, sections 1 and 5). Costs one `backward` of either strategy; `.grad` stays as it is.
+    2017). Costs one `backward` of either strategy; `.grad` stays as it is.
 
     Args:
         strategy: the one to judge, `Truncated(k1, k2)`.

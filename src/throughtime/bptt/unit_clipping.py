@@ -16,7 +16,7 @@ def clip_unit_norms(parameters: Iterable[Tensor], max_ratio: float, eps: float =
         g_i <- g_i min(1, max_ratio max(|w_i|, eps) / |g_i|)   for every row i of every weight
 
     A row [I] of a weight [G*H, I] is one gate of one unit; a bias counts as one unit.
-    Source: Brock et al. 2021, equation 3 and its note on eps; lambda there is max_ratio.
+    Source: Brock et al. 2021, section 4; lambda there is max_ratio.
 
     Args:
         parameters: what was differentiated; those without a gradient are passed over. The paper
