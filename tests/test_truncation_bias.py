@@ -7,7 +7,7 @@ import torch
 from cases import B, H, I
 from unrolls import UNROLLS, unroll_named
 
-from throughtime.bptt import Carry, Checkpointed, Full, Truncated, truncation_bias
+from throughtime.bptt import Checkpointed, Full, Truncated, truncation_bias
 from throughtime.errors import OptionError
 
 T = 12
@@ -92,7 +92,7 @@ def test_no_gradient_is_left_or_lost():
     x, h = draw(T, B, I).requires_grad_(), draw(1, B, H).requires_grad_()
     module.weight_hh_l0.grad = kept = draw(4 * H, H)
     before = kept.clone()
-    truncation_bias(Truncated(3), module, x, lambda y, steps: readout(y).sum(), Carry((h, h)))
+    truncation_bias(Truncated(3), module, x, lambda y, steps: readout(y).sum(), (h, h))
     assert module.weight_hh_l0.grad is kept and torch.equal(kept, before)
     others = [module.weight_ih_l0, *readout.parameters(), x, h]
     assert all(tensor.grad is None for tensor in others)
@@ -104,6 +104,14 @@ def test_gradients_come_back_after_an_error():
     with pytest.raises(ZeroDivisionError):
         truncation_bias(Truncated(3), module, draw(T, B, I), lambda y, steps: 1 / 0)
     assert module.weight_hh_l0.grad is kept
+
+
+def test_a_first_state_is_where_both_gradients_begin():
+    module, h = Linear([0.5]), torch.full((1, 1), 4.0, dtype=torch.float64)
+    x = torch.zeros(2, 1, 1, dtype=torch.float64)
+    bias = truncation_bias(Truncated(1), module, x, lambda y, steps: y.sum(), h)
+    # h_1 = 4 w, h_2 = 4 w^2: the whole 4 + 8 w = 8, of which the window's edge hides 4 w
+    assert bias.whole == (1, pytest.approx((4 + 4 * 0.5) / (4 + 8 * 0.5), rel=1e-12))
 
 
 def test_what_no_loss_depends_on_has_no_direction():

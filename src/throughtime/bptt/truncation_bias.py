@@ -44,7 +44,7 @@ def truncation_bias(
     unroll: Unroll,
     inputs: Tensor,
     loss: StepsLoss,
-    carry: Carry | None = None,
+    state: Any = None,
     parameters: Mapping[str, Tensor] | None = None,
     exact: Strategy = Full(),  # noqa: B008  a constant
 ) -> TruncationBias:
@@ -61,7 +61,7 @@ def truncation_bias(
         unroll: as in `Strategy.advance`.
         inputs: a whole sequence, [T, B, ...].
         loss: as in `Strategy.backward`.
-        carry: as in `Strategy.advance`; taken as a constant.
+        state: before the first step, a constant; None for the unroll's own.
         parameters: what to differentiate by, with names; those of the unroll if it is a module.
         exact: gives the full gradient; `Checkpointed()` for sequences too long to keep.
 
@@ -79,8 +79,7 @@ def truncation_bias(
         (1.0, 1.0)
     """
     named = _named(unroll, parameters)
-    inputs = inputs.detach()
-    carry = None if carry is None else carry._replace(state=detach(carry.state))
+    inputs, carry = inputs.detach(), Carry(detach(state))
     found, full = (
         _gradients(judged, unroll, inputs, loss, carry, named) for judged in (strategy, exact)
     )
@@ -104,7 +103,7 @@ def _gradients(
     unroll: Unroll,
     inputs: Tensor,
     loss: StepsLoss,
-    carry: Carry | None,
+    carry: Carry,
     named: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
     """Every parameter's gradient as a flat vector in float64."""
