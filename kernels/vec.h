@@ -49,12 +49,12 @@ struct VectorOf;
 template <>
 struct VectorOf<float> {
     typedef float Type __attribute__((vector_size(vector_bytes)));
-    typedef std::int32_t Bits __attribute__((vector_size(vector_bytes)));
+    typedef std::uint32_t Bits __attribute__((vector_size(vector_bytes)));
 };
 template <>
 struct VectorOf<double> {
     typedef double Type __attribute__((vector_size(vector_bytes)));
-    typedef std::int64_t Bits __attribute__((vector_size(vector_bytes)));
+    typedef std::uint64_t Bits __attribute__((vector_size(vector_bytes)));
 };
 template <class Real>
 using Vec = typename VectorOf<Real>::Type;
