@@ -54,7 +54,7 @@ def with_states(call: Call, tensors: Sequence[Any]) -> Tensors:
     if tensors[1] is not None:
         return tuple(tensors)
     x, *weights = tensors[0], *tensors[1 + num_states :]
-    zeros = x.new_zeros(call.num_directions, call.batch(x), weights[1].shape[1])
+    zeros = x.new_zeros(call.num_directions, call.rows.batch(x), weights[1].shape[1])
     return x, *[zeros] * num_states, *weights
 
 

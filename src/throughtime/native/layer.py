@@ -24,8 +24,9 @@ from throughtime.native.kernels import (
     kernel_of,
 )
 from throughtime.native.operators import run_operator
+from throughtime.sequences import WHOLE, Rows
 
-Unroll = Callable[[Sequence[AnyCell], Tensor, State, Tensor | None], tuple[Tensor, State]]
+Unroll = Callable[[Sequence[AnyCell], Tensor, State, Rows], tuple[Tensor, State]]
 
 
 def refusal(cells: Sequence[AnyCell], x: Tensor) -> str | None:
@@ -53,7 +54,7 @@ def run_layer(
     cells: Sequence[AnyCell],
     x: Tensor,
     state: State | None = None,
-    batch_sizes: Tensor | None = None,
+    rows: Rows = WHOLE,
 ) -> tuple[Tensor, State]:
     """Runs one layer in the compiled kernel, with the numbers of `unroll`.
 
@@ -63,7 +64,7 @@ def run_layer(
         cells: one cell, or two for a bidirectional layer; `refusal` must be None for them.
         x: inputs, [T, B, I], or packed [N, I].
         state: initial states, fields [D, B, H]; None for zeros.
-        batch_sizes: rows of each step of a packed input, int64 [T] on the CPU.
+        rows: which steps the rows have, and where they begin afresh.
 
     Returns:
         y: [T, B, D*H] or [N, D*H].
@@ -77,7 +78,7 @@ def run_layer(
     assert kernel is not None
     known = cast(Sequence[KernelCell], cells)
     weights = _weights(known, kernel, x.shape[-1], x)
-    call = Call(kernel, len(cells), batch_sizes)
+    call = Call(kernel, len(cells), rows)
     state_type = LSTMState if kernel.has_cell_state else HiddenState
     if state is not None:
         _check_states(state, len(cells), weights[1].shape[1], x)
@@ -92,7 +93,7 @@ def run_layer(
     if is_traced:
         results = run_operator(call, with_states(call, row))
     else:
-        layer = Layer(call, partial(_loop, unroll, known, state_type, batch_sizes))
+        layer = Layer(call, partial(_loop, unroll, known, state_type, rows))
         if is_transformed:
             row = with_states(call, row)
             results = LayerForward.apply(layer, *row)  # type: ignore[no-untyped-call]
@@ -105,7 +106,7 @@ def run_wave(
     layers: Sequence[Sequence[AnyCell]],
     x: Tensor,
     states: Sequence[State | None],
-    batch_sizes: Tensor | None = None,
+    rows: Rows = WHOLE,
 ) -> list[tuple[Tensor, State]] | None:
     """Runs layers of one direction on top of each other at the same time, for inference.
 
@@ -113,7 +114,7 @@ def run_wave(
         layers: of each layer its one cell; `refusal` must be None for the first.
         x: inputs of the first layer, [T, B, I], or packed [N, I].
         states: of each layer its initial state, fields [1, B, H]; None for zeros.
-        batch_sizes: rows of each step of a packed input, int64 [T] on the CPU.
+        rows: which steps the rows have, and where they begin afresh.
 
     Returns:
         What `run_layer` gives for each layer; None where derivatives may be asked for, cells
@@ -140,7 +141,7 @@ def run_wave(
         return None
     if torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors]):
         return None
-    results = forward_wave(Call(kernel, 1, batch_sizes), x, states, weights)
+    results = forward_wave(Call(kernel, 1, rows), x, states, weights)
     state_type = LSTMState if kernel.has_cell_state else HiddenState
     if results is None:
         return None
@@ -207,7 +208,7 @@ def _loop(
     unroll: Unroll,
     cells: Sequence[KernelCell],
     state_type: type[State],
-    batch_sizes: Tensor | None,
+    rows: Rows,
     x: Tensor,
     *tensors: Tensor,
 ) -> tuple[Tensor, ...]:
@@ -219,5 +220,5 @@ def _loop(
     for d, cell in enumerate(cells):
         given: dict[str, Any] = dict(zip(_NAMES[:kinds], weights[d * kinds :], strict=False))
         replaced.append(replace(cell, **given))
-    y, final = unroll(replaced, x, state, batch_sizes)
+    y, final = unroll(replaced, x, state, rows)
     return (y, *final)
