@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._C import _functorch as functorch
 
 from throughtime.axes import describe_axes
 from throughtime.errors import ShapeError
@@ -33,6 +34,10 @@ class Rows(NamedTuple):
     def batch(self, x: Tensor) -> int:
         """B, the rows of the first step."""
         return x.shape[1] if self.batch_sizes is None else int(self.batch_sizes[0])
+
+    def is_batched(self) -> bool:
+        """Whether `vmap` gives each of its examples lengths or resets of its own."""
+        return any(rows is not None and functorch.is_batchedtensor(rows) for rows in self[1:])
 
     def steps(self, z: Tensor) -> tuple[Tensor, ...]:
         """The rows of each step, [B, ·]; of a packed sequence those that go on."""
@@ -92,13 +97,13 @@ def read_rows(lengths: Any, reset: Any, T: int, B: int, batch_first: bool) -> Ro
     """
     if lengths is not None:
         lengths = _tensor("lengths", lengths, torch.int64, "B", {"B": B}, "number per row")
-        lengths = lengths.to("cpu", copy=True).contiguous()
+        lengths = _bare(lengths.to("cpu", copy=True).contiguous())
         if not torch.compiler.is_compiling():  # the operator looks when it runs
             check_range(lengths, T)
     if reset is not None:
         axes = "B T" if batch_first else "T B"
         reset = _tensor("reset", reset, torch.bool, axes, {"T": T, "B": B}, "bool per row and step")
-        reset = (reset.transpose(0, 1) if batch_first else reset).clone().contiguous()
+        reset = _bare((reset.transpose(0, 1) if batch_first else reset).clone().contiguous())
     return Rows(None, lengths, reset)
 
 
@@ -108,11 +113,21 @@ def check_range(lengths: Tensor, T: int) -> None:
     Raises:
         ShapeError: one is negative or above T.
     """
-    if len(lengths) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= T:
+    while functorch.is_functorch_wrapped_tensor(lengths):  # `vmap` hides every row from a look
+        lengths = functorch.get_unwrapped(lengths)
+    if lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= T:
         raise ShapeError(
             f"lengths must be from 0 to T = {T}, got {lengths.tolist()}; count the steps of each "
             "row."
         )
+
+
+def _bare(tensor: Tensor) -> Tensor:
+    """The tensor without what `torch.func.grad` put around it: it has no derivative."""
+    if torch._C._are_functorch_transforms_active():
+        while functorch.is_gradtrackingtensor(tensor):
+            tensor = functorch.get_unwrapped(tensor)
+    return tensor
 
 
 def _tensor(

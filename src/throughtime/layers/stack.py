@@ -56,7 +56,7 @@ def _run_at_once(
     rows: Rows,
 ) -> list[tuple[Tensor, State]] | None:
     """Output and final state of each layer, where the kernel can run all at the same time."""
-    if native.refusal(layers[0], x) is not None:
+    if native.refusal(layers[0], x, rows) is not None:
         return None
     return native.run_wave(layers, x, states, rows)
 
@@ -76,7 +76,7 @@ def run_layer(
 
     The numbers are those of `unroll_directions` either way; state None stands for zeros.
     """
-    if native.refusal(cells, x) is None:
+    if native.refusal(cells, x, rows) is None:
         return native.run_layer(unroll_directions, cells, x, state, rows)
     if state is None:
         starts = [cell.initial_state(rows.batch(x)) for cell in cells]

@@ -149,13 +149,14 @@ def _prepare(
 ) -> _Run:
     kernel, D, rows = call
     lead, B, H, new = x.shape[:-1], rows.batch(x), weights[1].shape[1], x.new_empty
-    y = _unpadded(x, rows)(*lead, D * H)
+    by_step = _unpadded(x, rows)
+    y = by_step(*lead, D * H)
     finals = [new(D, B, H) for _ in range(kernel.num_states)]
     gates = c = None
     if training:
         places = math.prod(lead)
-        gates = new(places, D, kernel.num_values, H) if kernel.num_values else None
-        c = new(places, D, H) if kernel.has_cell_state else None
+        gates = by_step(places, D, kernel.num_values, H) if kernel.num_values else None
+        c = by_step(places, D, H) if kernel.has_cell_state else None
     x, *weights = dense((x, *weights))
     starts = dense(states) if states else ()
     tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), None, None)

@@ -29,12 +29,13 @@ from throughtime.sequences import WHOLE, Rows
 Unroll = Callable[[Sequence[AnyCell], Tensor, State, Rows], tuple[Tensor, State]]
 
 
-def refusal(cells: Sequence[AnyCell], x: Tensor) -> str | None:
+def refusal(cells: Sequence[AnyCell], x: Tensor, rows: Rows = WHOLE) -> str | None:
     """Why a layer takes the plain loop, or None when it runs in the compiled kernel.
 
     Args:
         cells: the cells of the layer's directions, as `Recurrent.cells()` gives them per layer.
         x: its input.
+        rows: which steps the rows have, and where they begin afresh.
     """
     if kernel_of(cells[0]) is None:
         return "this cell has no kernel"
@@ -46,6 +47,8 @@ def refusal(cells: Sequence[AnyCell], x: Tensor) -> str | None:
         return f"kernels compute in float32 and float64, the input is {x.dtype}"
     if forward_ad._current_level >= 0:
         return "forward-mode derivatives are taken through the loop"
+    if rows is not WHOLE and rows.is_batched():
+        return "vmap over lengths or resets is taken through the loop"
     return None
 
 
