@@ -6,6 +6,7 @@ from cases import CASES, B, I, T, flat, name_of, packed, random_state, worst_err
 from torch.autograd import gradcheck, gradgradcheck
 
 from throughtime.layers import unroll_directions
+from throughtime.sequences import Rows
 
 each_case = pytest.mark.parametrize("case", CASES, ids=name_of)
 each_form = pytest.mark.parametrize("form", ["batch", "packed"])
@@ -177,7 +178,7 @@ def test_the_loop_itself_is_torch(case, form):
     if form == "packed":
         batch_sizes = x.batch_sizes
         start = type(start)(*(field[:, x.sorted_indices] for field in start))
-    y, final = unroll_directions(ours.cells()[0], data, start, batch_sizes)
+    y, final = unroll_directions(ours.cells()[0], data, start, Rows(batch_sizes))
     if form == "packed":
         final = [field[:, x.unsorted_indices] for field in final]
     assert worst_error([y, *final], flat(theirs(x, state))) < 1e-12

@@ -5,8 +5,9 @@ import torch
 from cases import CASES, B, H, I, T, flat, name_of, worst_error
 from torch.autograd import forward_ad
 
-from throughtime.errors import OptionError
+from throughtime.errors import OptionError, ShapeError
 from throughtime.native import operators
+from throughtime.sequences import Rows
 
 each_case = pytest.mark.parametrize("case", CASES, ids=name_of)
 LSTM = CASES[2]
@@ -20,12 +21,18 @@ def double(*shape):
     return torch.randn(*shape, dtype=torch.float64)
 
 
-def operator_of(case, **options):
-    """`throughtime::layer` as a function of x, on the weights of one layer."""
-    layer, _ = case.pair(**options)
+def operands_of(case):
+    """x, states and weights of one layer."""
+    layer, _ = case.pair()
     weights = [weight.detach() for weight in layer.parameters()]
     states = [torch.zeros(1, B, H, dtype=torch.float64)] * (2 if case.name == "lstm" else 1)
-    return lambda x: operators.layer_operator(name_of_kernel(case), 1, [x, *states, *weights], None)
+    return [double(T, B, I), *states, *weights]
+
+
+def operator_of(case):
+    """`throughtime::layer` as a function of x, on the weights of one layer."""
+    _, *others = operands_of(case)
+    return lambda x: operators.layer_operator(name_of_kernel(case), 1, [x, *others], *Rows())
 
 
 def tangent_of(function, x):
@@ -83,12 +90,49 @@ def test_an_exported_layer_runs_the_operator(case, calls):
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("batch_sizes", [None, [3, 2, 1]])
-def test_operators_keep_the_rules_of_operators(batch_sizes):
+RESET = torch.arange(T * B).reshape(T, B) % 4 == 1
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        Rows(),
+        Rows(batch_sizes=torch.tensor([3, 2, 1])),
+        Rows(lengths=torch.tensor([2, 5, 0])),
+        Rows(reset=RESET),
+    ],
+)
+def test_operators_keep_the_rules_of_operators(rows):
     layer, _ = LSTM.pair(bidirectional=True)
     weights = [weight.detach().requires_grad_() for weight in layer.parameters()]
     states = [double(2, B, H) for _ in range(2)]
-    x = double(T, B, I) if batch_sizes is None else double(6, I)
-    sizes = None if batch_sizes is None else torch.tensor(batch_sizes)
+    x = double(T, B, I) if rows.batch_sizes is None else double(6, I)
     tensors = [x.requires_grad_(), *states, *weights]
-    torch.library.opcheck(operators.layer_operator, ("lstm", 2, tensors, sizes))
+    torch.library.opcheck(operators.layer_operator, ("lstm", 2, tensors, *rows))
+
+
+def test_an_operator_refuses_lengths_that_would_read_behind_the_input():
+    arguments = ("lstm", 1, operands_of(LSTM), None, torch.tensor([2, T + 1, 0]), None)
+    with pytest.raises(ShapeError, match=r"lengths must be from 0 to T = 5, got \[2, 6, 0\]"):
+        operators.layer_operator(*arguments)
+
+
+@pytest.mark.parametrize("lengths", [[2, 5, 0], torch.tensor([2, 5, 0])])
+def test_a_compiled_layer_takes_lengths_and_resets_without_a_graph_break(lengths, calls):
+    layer, _ = LSTM.pair(num_layers=2, bidirectional=True)
+    x = double(T, B, I).requires_grad_()
+    results = []
+    for run in (torch.compile(layer, backend="aot_eager", fullgraph=True), layer):
+        y = flat(run(x, lengths=lengths, reset=RESET))
+        results.append([*y, *torch.autograd.grad(sum(out.sin().sum() for out in y), x)])
+    assert worst_error(*results) < 1e-12 and len(calls) == 2
+
+
+def test_an_exported_layer_takes_other_lengths_and_refuses_wrong_ones():
+    layer, _ = LSTM.pair()
+    x, lengths = double(T, B, I), torch.tensor([2, 5, 0])
+    exported = torch.export.export(layer, (x,), {"lengths": lengths, "reset": RESET}).module()
+    other = {"lengths": torch.tensor([1, 0, 4]), "reset": ~RESET}
+    assert worst_error(flat(exported(x, **other)), flat(layer(x, **other))) < 1e-12
+    with pytest.raises(ShapeError, match=r"lengths must be from 0 to T = 5, got \[-1, 0, 4\]"):
+        exported(x, lengths=torch.tensor([-1, 0, 4]), reset=RESET)

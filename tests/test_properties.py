@@ -51,7 +51,7 @@ def kernel_calls(draw):
 
 @st.composite
 def layer_calls(draw):
-    """A call of a layer: the layer, its input, its state or None, and who wants gradients."""
+    """A call of a layer: the layer, its input with its rows, its state or None, and threads."""
     dtype, batch_first = draw(DTYPES), draw(st.booleans())
     layers, directions = draw(st.integers(1, 3)), draw(st.integers(1, 2))
     T, B, I, H = (
@@ -68,9 +68,12 @@ def layer_calls(draw):
     x = torch.randn(*((B, T) if batch_first else (T, B)), I, dtype=dtype)
     if draw(st.booleans()):  # the same numbers, with gaps between them
         x = torch.stack([x, x], dim=-1)[..., 0]
-    lengths = None
-    if B and draw(st.booleans()):
-        lengths = draw(st.lists(st.integers(1, T), min_size=B, max_size=B))
+    form, rows = draw(st.sampled_from(["whole", "lengths", "packed"] if B else ["whole"])), {}
+    if form != "whole":
+        least = 1 if form == "packed" else 0
+        rows["lengths"] = draw(st.lists(st.integers(least, T), min_size=B, max_size=B))
+    if form != "packed" and draw(st.booleans()):
+        rows["reset"] = torch.rand(x.shape[:2]) < 0.2
     count = 2 if case.name == "lstm" else 1
     state = [torch.randn(layers * directions, B, H, dtype=dtype) for _ in range(count)]
     state = state if draw(st.booleans()) else []
@@ -79,18 +82,19 @@ def layer_calls(draw):
     assume(any(wanted))
     for tensor, is_wanted in zip(inputs, wanted, strict=True):
         tensor.requires_grad_(is_wanted)
-    return layer, x, lengths, state, draw(st.integers(1, 3))
+    return layer, x, (form == "packed", rows), state, draw(st.integers(1, 3))
 
 
-def numbers(layer, x, lengths, state):
+def numbers(layer, x, form, state):
     """Outputs, and the gradients of all who want one."""
-    given = x
-    if lengths is not None:
+    given, (is_packed, rows) = x, form
+    if is_packed:
+        lengths, rows = rows["lengths"], {}
         given = pack_padded_sequence(
             x, lengths, enforce_sorted=False, batch_first=layer.batch_first
         )
     hx = (tuple(state) if len(state) == 2 else state[0]) if state else None
-    outputs = flat(layer(given, hx))
+    outputs = flat(layer(given, hx, **rows))
     wanted = [t for t in (x, *state, *layer.parameters()) if t.requires_grad]
     recorded = [out for out in outputs if out.requires_grad]
     gradients = torch.autograd.grad(
@@ -101,16 +105,16 @@ def numbers(layer, x, lengths, state):
 
 
 def check_layer(call):
-    layer, x, lengths, state, threads = call
+    layer, x, form, state, threads = call
     most = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        ours = numbers(layer, x, lengths, state)
+        ours = numbers(layer, x, form, state)
     finally:
         torch.set_num_threads(most)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "refusal", lambda *_: "the test wants the loop")
-        theirs = numbers(layer, x, lengths, state)
+        theirs = numbers(layer, x, form, state)
     # in float32, roundings of up to 12 steps, 3 layers and 400 terms add up
     tolerance = 1e-10 if x.dtype == torch.float64 else 1e-4
     for a, b in zip(ours, theirs, strict=True):

@@ -35,19 +35,20 @@ def waves(monkeypatch):
 
 @each_case
 @pytest.mark.parametrize("num_layers", [2, 3, 4])
-@pytest.mark.parametrize("form", ["batch", "packed"])
+@pytest.mark.parametrize("form", ["batch", "lengths", "packed"])
 @pytest.mark.parametrize("has_state", [False, True])
 def test_a_wave_gives_the_bits_of_one_layer_after_the_other(
     case, num_layers, form, has_state, two_threads, waves
 ):
     ours, _ = case.pair(num_layers=num_layers)
     x = packed([41, 5, 40]) if form == "packed" else torch.randn(41, 3, 2, dtype=torch.float64)
+    rows = {"lengths": [5, 41, 0], "reset": torch.rand(41, 3) < 0.1} if form == "lengths" else {}
     final = ours(x)[1]
     hx = final if has_state else None
-    expected = flat(ours(x, hx))
+    expected = flat(ours(x, hx, **rows))
     assert not waves  # gradients are recorded: layer after layer
     with torch.no_grad():
-        found = flat(ours(x, hx))
+        found = flat(ours(x, hx, **rows))
     assert len(waves) == 1
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 

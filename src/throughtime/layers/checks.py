@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -74,6 +74,19 @@ def check_batch_sizes(batch_sizes: Tensor, num_rows: int) -> None:
             "batch_sizes must be int64 [T] on the CPU, positive, never increasing, with the sum "
             f"{num_rows} of the packed rows, got {batch_sizes}; make it with pack_sequence."
         )
+
+
+def refuse_rows(input: Any) -> NoReturn:
+    """Says why this input takes no lengths or resets."""
+    if isinstance(input, Tensor):
+        raise OptionError(
+            f"lengths and reset must come with a batch, got an input {list(input.shape)} without "
+            "one; give it a batch axis or leave them out."
+        )
+    raise OptionError(
+        "lengths and reset must come with a tensor, got a PackedSequence, which has lengths of its "
+        "own; pass the padded tensor or leave them out."
+    )
 
 
 def to_lstm_state(hx: Any) -> LSTMState:

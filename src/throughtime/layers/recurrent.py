@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, cast
 
 import torch
@@ -21,9 +21,11 @@ from throughtime.layers.checks import (
     check_sizes,
     check_type,
     match_autocast,
+    refuse_rows,
 )
 from throughtime.layers.stack import run_stack
 from throughtime.native.functions import full_precision
+from throughtime.sequences import WHOLE, Rows, read_rows
 
 
 class Recurrent(nn.Module):
@@ -158,29 +160,49 @@ class Recurrent(nn.Module):
         """A final state in the form of `torch.nn`."""
         return state.h
 
-    def forward(self, input: Tensor | PackedSequence, hx: Any = None) -> tuple[Any, Any]:
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Any, Any]:
         """Runs the layers over a sequence.
+
+        Steps behind the end of a row change nothing, whatever stands there: their outputs are
+        zeros, their inputs receive a gradient of zero, the final state is that after the row's last
+        step, and the reverse direction begins there. A row of no steps keeps its initial state.
+        Where a row is reset, no state and no gradient passes between its steps t-1 and t.
 
         Args:
             input: x, [T, B, I]; [B, T, I] with `batch_first`; [T, I] without a batch; or packed.
             hx: initial state, [L*D, B, H], or [L*D, H] without a batch; for an LSTM the pair
                 (h_0 [L*D, B, P or H], c_0 [L*D, B, H]). Zeros when None.
+            lengths: steps of each row, int64 [B], from 0 to T in any order; T when None.
+            reset: where a row begins afresh from zeros, bool [T, B], or [B, T] with
+                `batch_first`; nowhere when None.
 
         Returns:
             output: h of the last layer at every step, in the layout of the input, [..., D*H].
             h_n: final state, in the form of `hx`.
 
         Raises:
-            ShapeError: input or state have wrong axes, sizes, dtype or device.
+            ShapeError: input, state, lengths or reset have wrong axes, sizes, dtype or device.
+            OptionError: lengths or reset come with a packed input or one without a batch.
         """
         state = None if hx is None else self._to_state(hx)
+        is_batch = isinstance(input, Tensor) and input.dim() != 2
+        if not is_batch and not (lengths is None and reset is None):
+            refuse_rows(input)
         if isinstance(input, PackedSequence):
             output, final = self._run_packed(input, state)
             return output, self._from_state(final)
         if input.dim() == 2:
             y, final = self._run(input.unsqueeze(1), _map(_add_batch, state))
             return y.squeeze(1), self._from_state(_map(lambda field: field.squeeze(1), final))
-        y, final = self._run(input.transpose(0, 1) if self.batch_first else input, state)
+        x = input.transpose(0, 1) if self.batch_first else input
+        y, final = self._run(x, state, None, lengths, reset)
         return (y.transpose(0, 1) if self.batch_first else y), self._from_state(final)
 
     def _run_packed(
@@ -199,7 +221,12 @@ class Recurrent(nn.Module):
         return PackedSequence(y, batch_sizes, order, back), final
 
     def _run(
-        self, x: Tensor, state: State | None, batch_sizes: Tensor | None = None
+        self,
+        x: Tensor,
+        state: State | None,
+        batch_sizes: Tensor | None = None,
+        lengths: Any = None,
+        reset: Any = None,
     ) -> tuple[Tensor, State]:
         """Runs [T, B, I] or packed [N, I], with states [L*D, B, ·] or None for zeros."""
         weight = self.weight_ih_l0
@@ -207,11 +234,13 @@ class Recurrent(nn.Module):
         x, state = match_autocast(x, state, weight)
         if not self._fits(x, weight, batch_sizes):
             self._explain_misfit(x, weight, batch_sizes)
+        rows = WHOLE if batch_sizes is None else Rows(batch_sizes)
+        if not (lengths is None and reset is None):
+            rows = read_rows(lengths, reset, x.shape[0], x.shape[1], self.batch_first)
         if state is not None:
-            batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
-            self._check_state(state, {"L*D": len(self._weight_names), "B": batch}, x)
+            self._check_state(state, {"L*D": len(self._weight_names), "B": rows.batch(x)}, x)
         with full_precision():
-            return run_stack(self.cells(), x, state, batch_sizes, dropout)
+            return run_stack(self.cells(), x, state, rows, dropout)
 
     def _fits(self, x: Tensor, weight: Tensor, batch_sizes: Tensor | None) -> bool:
         """Whether the kernel or the loop can take this input; asked at every call."""

@@ -11,13 +11,14 @@ from torch.nn.functional import dropout as drop
 from throughtime import native
 from throughtime.cells import AnyCell, State
 from throughtime.layers.unroll import unroll_directions
+from throughtime.sequences import WHOLE, Rows
 
 
 def run_stack(
     layers: Sequence[Sequence[AnyCell]],
     x: Tensor,
     state: State | None,
-    batch_sizes: Tensor | None = None,
+    rows: Rows = WHOLE,
     dropout: float = 0.0,
 ) -> tuple[Tensor, State]:
     """Runs layer after layer over the whole sequence.
@@ -26,7 +27,7 @@ def run_stack(
         layers: for each layer the cells of its D directions.
         x: inputs, [T, B, I] or packed [N, I] (see `unroll`).
         state: initial states of all layers and directions, fields [L*D, B, H]; None for zeros.
-        batch_sizes: rows of each step of a packed input, int64 [T] on the CPU.
+        rows: which steps the rows have, and where they begin afresh.
         dropout: share of values dropped between layers, in [0, 1].
 
     Returns:
@@ -34,15 +35,15 @@ def run_stack(
         state: final states, fields [L*D, B, H].
     """
     if len(layers) == 1:
-        return run_layer(layers[0], x, state, batch_sizes)
+        return run_layer(layers[0], x, state, rows)
     states = [_part(state, index, layers) for index in range(len(layers))]
-    results = None if dropout else _run_at_once(layers, x, states, batch_sizes)
+    results = None if dropout else _run_at_once(layers, x, states, rows)
     if results is None:
         results = []
         for index, cells in enumerate(layers):
             if index and dropout:
                 x = drop(x, dropout)
-            results.append(run_layer(cells, x, states[index], batch_sizes))
+            results.append(run_layer(cells, x, states[index], rows))
             x = results[-1][0]
     finals = [final for _, final in results]
     return results[-1][0], type(finals[0])(*map(torch.cat, zip(*finals, strict=True)))
@@ -52,12 +53,12 @@ def _run_at_once(
     layers: Sequence[Sequence[AnyCell]],
     x: Tensor,
     states: Sequence[State | None],
-    batch_sizes: Tensor | None,
+    rows: Rows,
 ) -> list[tuple[Tensor, State]] | None:
     """Output and final state of each layer, where the kernel can run all at the same time."""
-    if native.refusal(layers[0], x) is not None:
+    if native.refusal(layers[0], x, rows) is not None:
         return None
-    return native.run_wave(layers, x, states, batch_sizes)
+    return native.run_wave(layers, x, states, rows)
 
 
 def _part(state: State | None, index: int, layers: Sequence[Sequence[AnyCell]]) -> State | None:
@@ -69,16 +70,15 @@ def _part(state: State | None, index: int, layers: Sequence[Sequence[AnyCell]]) 
 
 
 def run_layer(
-    cells: Sequence[AnyCell], x: Tensor, state: State | None, batch_sizes: Tensor | None = None
+    cells: Sequence[AnyCell], x: Tensor, state: State | None, rows: Rows = WHOLE
 ) -> tuple[Tensor, State]:
     """Runs one layer, in the compiled kernel unless `native.refusal` names a reason against it.
 
     The numbers are those of `unroll_directions` either way; state None stands for zeros.
     """
-    if native.refusal(cells, x) is None:
-        return native.run_layer(unroll_directions, cells, x, state, batch_sizes)
+    if native.refusal(cells, x, rows) is None:
+        return native.run_layer(unroll_directions, cells, x, state, rows)
     if state is None:
-        batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
-        starts = [cell.initial_state(batch) for cell in cells]
+        starts = [cell.initial_state(rows.batch(x)) for cell in cells]
         state = type(starts[0])(*map(torch.stack, zip(*starts, strict=True)))
-    return unroll_directions(cells, x, state, batch_sizes)
+    return unroll_directions(cells, x, state, rows)

@@ -9,46 +9,57 @@ import torch
 from torch import Tensor
 
 from throughtime.cells import AnyCell, Cell, State
+from throughtime.sequences import WHOLE, Rows, without_padding
 
 S = TypeVar("S", bound=State)
 
 
 def unroll(
-    cell: Cell[S],
-    x: Tensor,
-    state: S,
-    batch_sizes: Tensor | None = None,
-    reverse: bool = False,
+    cell: Cell[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
 ) -> tuple[Tensor, S]:
     """Runs a cell over a sequence, one step after the other.
 
         state_t = step(project(x_t), state_{t-1}),   y_t = h_t,   t = 1 ... T
         with `reverse`, t = T ... 1 and state_{t+1} on the right
 
+    A row without a step t keeps its state there; a row that is reset sees the cell's initial state
+    in the place of the one that would be carried over.
+
     Args:
         cell: the step and its weights.
-        x: inputs, [T, B, I]; or with `batch_sizes` the rows of all steps one after the other,
-            [N, I], as in a `PackedSequence`: step t has the first batch_sizes[t] rows.
+        x: inputs, [T, B, I]; or packed, the rows of all steps one after the other, [N, I]: step t
+            has the first batch_sizes[t] rows.
         state: state before the first step, fields [B, ·].
-        batch_sizes: rows of each step, int64 [T] on the CPU, never increasing.
+        rows: which steps the rows have, and where they begin afresh.
         reverse: begin at the end; each row begins at its own last step.
 
     Returns:
-        y: h of every step in the layout of x, [T, B, H] or [N, H].
+        y: h of every step in the layout of x, [T, B, H] or [N, H]; zeros where a row has no step.
         state: state after the last step of each row, fields [B, ·].
     """
-    z = cell.project(x)
-    steps = z.unbind(0) if batch_sizes is None else torch.split(z, batch_sizes.tolist())
-    outputs = []
-    for z_t in reversed(steps) if reverse else steps:
-        rows = z_t.shape[0]
-        new = cell.step(z_t, type(state)(*(field[:rows] for field in state)))
+    valid, carried = rows.valid(x), rows.carried(x, reverse)
+    steps = rows.steps(cell.project(without_padding(x, valid)))
+    fresh = cell.initial_state(rows.batch(x))
+    outputs: list[Tensor] = []
+    for t in reversed(range(len(steps))) if reverse else range(len(steps)):
+        # rows without this step begin afresh as well: what they compute is a number, and dropped
+        before = state if carried is None else _choose(carried[t], state, fresh)
+        new = cell.step(steps[t], type(state)(*(field[: len(steps[t])] for field in before)))
+        if valid is not None:
+            new = _choose(valid[t], new, state)
         # the rows below have ended (in reverse: not begun) and keep their state
         state = type(state)(*map(_join, new, state))
         outputs.append(new[0])
     if reverse:
         outputs.reverse()
-    return (torch.stack(outputs) if batch_sizes is None else torch.cat(outputs)), state
+    y = torch.stack(outputs) if rows.batch_sizes is None else torch.cat(outputs)
+    return without_padding(y, valid), state
+
+
+def _choose(condition: Tensor, yes: S, no: S) -> S:
+    """Row by row one state or the other; condition [B]."""
+    pairs = zip(yes, no, strict=True)
+    return type(yes)(*(torch.where(condition[:, None], a, b) for a, b in pairs))
 
 
 def _join(new: Tensor, old: Tensor) -> Tensor:
@@ -57,7 +68,7 @@ def _join(new: Tensor, old: Tensor) -> Tensor:
 
 
 def unroll_directions(
-    cells: Sequence[AnyCell], x: Tensor, state: State, batch_sizes: Tensor | None = None
+    cells: Sequence[AnyCell], x: Tensor, state: State, rows: Rows = WHOLE
 ) -> tuple[Tensor, State]:
     """Runs one layer: the first cell forward and, if there is one, the second backward in time.
 
@@ -65,7 +76,7 @@ def unroll_directions(
         cells: one cell, or two for a bidirectional layer.
         x: inputs, [T, B, I] or packed [N, I].
         state: initial states of the D directions, fields [D, B, ·].
-        batch_sizes: as in `unroll`.
+        rows: as in `unroll`.
 
     Returns:
         y: outputs of the directions side by side, [T, B, D*H] or [N, D*H].
@@ -74,7 +85,7 @@ def unroll_directions(
     outputs, finals = [], []
     for d, cell in enumerate(cells):
         start = type(state)(*(field[d] for field in state))
-        y, final = unroll(cell, x, start, batch_sizes, reverse=d == 1)
+        y, final = unroll(cell, x, start, rows, reverse=d == 1)
         outputs.append(y)
         finals.append(final)
     return torch.cat(outputs, dim=-1), type(state)(*map(torch.stack, zip(*finals, strict=True)))

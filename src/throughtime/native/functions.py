@@ -55,7 +55,7 @@ def with_states(call: Call, tensors: Sequence[Any]) -> Tensors:
     if tensors[1] is not None:
         return tuple(tensors)
     x, *weights = tensors[0], *tensors[1 + num_states :]
-    zeros = x.new_zeros(call.num_directions, call.batch(x), weights[1].shape[1])
+    zeros = x.new_zeros(call.num_directions, call.rows.batch(x), weights[1].shape[1])
     return x, *[zeros] * num_states, *weights
 
 
@@ -119,7 +119,7 @@ class LayerForward(Function):
         given = grads[: layer.num_results]
         if _is_plain(given):
             x, states, weights = layer.parts(inputs)
-            sums = sums_of(layer.call, weights, layer.call.batch(x))
+            sums = sums_of(layer.call, weights, layer.call.rows.batch(x))
             gradients = kernels.backward(
                 layer.call, given, x, states, weights, y, saved, wanted[0], sums
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import ref
@@ -13,6 +14,7 @@ from torch.nn import Parameter
 
 from throughtime.cells import GRU, LSTM, AnyCell, Elman
 from throughtime.native import _kernels
+from throughtime.sequences import WHOLE, Rows
 
 Tensors = tuple[Tensor, ...]
 
@@ -67,11 +69,7 @@ class Call(NamedTuple):
 
     kernel: Kernel
     num_directions: int  # D
-    batch_sizes: Tensor | None  # rows of each step of a packed input, int64 [T]
-
-    def batch(self, x: Tensor) -> int:
-        """B, the rows of the first step."""
-        return x.shape[1] if self.batch_sizes is None else int(self.batch_sizes[0])
+    rows: Rows  # which steps the rows have, and where they begin afresh
 
 
 def forward(
@@ -110,9 +108,12 @@ def forward_wave(
     Returns:
         The results of each layer, as of `forward`; None where one after the other is faster.
     """
-    T = x.shape[0] if call.batch_sizes is None else call.batch_sizes.shape[0]
     threads = _kernels.choose_wave_threads(
-        *(call.kernel.name, T, call.batch(x), weights[0][1].shape[1], len(weights)),
+        call.kernel.name,
+        call.rows.num_steps(x),
+        call.rows.batch(x),
+        weights[0][1].shape[1],
+        len(weights),
         torch.get_num_threads(),
     )
     if threads == 1:
@@ -146,15 +147,16 @@ class _Run(NamedTuple):
 def _prepare(
     call: Call, x: Tensor, states: Tensors | None, weights: Sequence[Tensor], training: bool
 ) -> _Run:
-    kernel, D, batch_sizes = call
-    lead, B, H, new = x.shape[:-1], call.batch(x), weights[1].shape[1], x.new_empty
-    y = new(*lead, D * H)
+    kernel, D, rows = call
+    lead, B, H, new = x.shape[:-1], rows.batch(x), weights[1].shape[1], x.new_empty
+    by_step = _unpadded(x, rows)
+    y = by_step(*lead, D * H)
     finals = [new(D, B, H) for _ in range(kernel.num_states)]
     gates = c = None
     if training:
-        rows = lead[0] if batch_sizes is not None else lead[0] * B
-        gates = new(rows, D, kernel.num_values, H) if kernel.num_values else None
-        c = new(rows, D, H) if kernel.has_cell_state else None
+        places = math.prod(lead)
+        gates = by_step(places, D, kernel.num_values, H) if kernel.num_values else None
+        c = by_step(places, D, H) if kernel.has_cell_state else None
     x, *weights = dense((x, *weights))
     starts = dense(states) if states else ()
     tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), None, None)
@@ -192,23 +194,23 @@ def backward(
         The gradients of x (empty unless wanted), the states (None where they were None) and the
         weights (nothing with `sums`), in this order.
     """
-    kernel, D, _ = call
+    kernel, D, rows = call
     x, y, *weights = dense((x, y, *weights))
     starts = dense(states) if states else ()
     given = [None if grad is None else dense((grad,))[0] for grad in grads]
     gates, c = _gates_and_c(kernel, dense(saved))
-    dx = x.new_empty(D, *x.shape) if wants_dx else None
+    dx = _unpadded(x, rows)(D, *x.shape) if wants_dx else None
     dstates = [torch.empty_like(state) for state in starts]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
     outputs = (dx, *_pair(dstates), None, None)
     read = (given[0], *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None)
-    layer, addresses, sequence, threads = _crossing(call, x, call.batch(x), weights)
+    layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
     gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * 4 * D)
     tensors = _addresses(outputs + read)
     if sums is None:
         layer.backward(addresses, gradients, tensors, sequence, threads)
     else:
-        sums.numbers = x.new_empty(layer.num_sums(call.batch(x))) if sums.is_new else sums.numbers
+        sums.numbers = x.new_empty(layer.num_sums(rows.batch(x))) if sums.is_new else sums.numbers
         kept = sums.numbers.data_ptr()
         layer.backward(addresses, gradients, tensors, sequence, threads, kept, not sums.is_new)
         sums.is_new = False
@@ -232,12 +234,18 @@ class GradientSums:
         weights = dense(self.weights)
         x = weights[0].new_empty(0, self.batch, weights[0].shape[1])
         dweights = [torch.empty_like(weight) for weight in weights]
-        call = Call(kernel, D, None)
+        call = Call(kernel, D, WHOLE)
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
         gradients = _addresses(_by_direction(dweights, D))
         kept = self.numbers.data_ptr()
         layer.backward(addresses, gradients, [0] * 16, sequence, threads, kept, True)
         return dweights
+
+
+def _unpadded(x: Tensor, rows: Rows) -> Callable[..., Tensor]:
+    """What makes a buffer of which the kernel writes the steps that rows have; zeros elsewhere."""
+    made: Callable[..., Tensor] = x.new_empty if rows.lengths is None else x.new_zeros
+    return made
 
 
 def dense(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -252,16 +260,14 @@ def _crossing(
     call: Call, x: Tensor, B: int, weights: Sequence[Tensor]
 ) -> tuple[_kernels.Layer, list[int], _kernels.Sequence, int]:
     """What either pass needs of the other side: layer, addresses of weights, rows, threads."""
-    kernel, D, batch_sizes = call
+    kernel, D, rows = call
     name = kernel.name
     H, shape = weights[1].shape[1], x.shape
-    T, sizes = shape[0], 0
-    if batch_sizes is not None:
-        T, sizes = batch_sizes.shape[0], batch_sizes.data_ptr()
+    T = rows.num_steps(x)
     return (
         _packed_layer(weights[1], (name, x.dtype, D, shape[-1], H)),
         _addresses(_by_direction(weights, D)),
-        _kernels.Sequence(T, B, False, sizes, 0, 0),
+        _kernels.Sequence(T, B, False, *_addresses(rows)),
         _kernels.choose_threads(name, T, B, D, H, torch.get_num_threads()),
     )
 

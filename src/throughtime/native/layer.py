@@ -24,16 +24,18 @@ from throughtime.native.kernels import (
     kernel_of,
 )
 from throughtime.native.operators import run_operator
+from throughtime.sequences import WHOLE, Rows
 
-Unroll = Callable[[Sequence[AnyCell], Tensor, State, Tensor | None], tuple[Tensor, State]]
+Unroll = Callable[[Sequence[AnyCell], Tensor, State, Rows], tuple[Tensor, State]]
 
 
-def refusal(cells: Sequence[AnyCell], x: Tensor) -> str | None:
+def refusal(cells: Sequence[AnyCell], x: Tensor, rows: Rows = WHOLE) -> str | None:
     """Why a layer takes the plain loop, or None when it runs in the compiled kernel.
 
     Args:
         cells: the cells of the layer's directions, as `Recurrent.cells()` gives them per layer.
         x: its input.
+        rows: which steps the rows have, and where they begin afresh.
     """
     if kernel_of(cells[0]) is None:
         return "this cell has no kernel"
@@ -45,6 +47,8 @@ def refusal(cells: Sequence[AnyCell], x: Tensor) -> str | None:
         return f"kernels compute in float32 and float64, the input is {x.dtype}"
     if forward_ad._current_level >= 0:
         return "forward-mode derivatives are taken through the loop"
+    if rows is not WHOLE and rows.is_batched():
+        return "vmap over lengths or resets is taken through the loop"
     return None
 
 
@@ -53,7 +57,7 @@ def run_layer(
     cells: Sequence[AnyCell],
     x: Tensor,
     state: State | None = None,
-    batch_sizes: Tensor | None = None,
+    rows: Rows = WHOLE,
 ) -> tuple[Tensor, State]:
     """Runs one layer in the compiled kernel, with the numbers of `unroll`.
 
@@ -63,7 +67,7 @@ def run_layer(
         cells: one cell, or two for a bidirectional layer; `refusal` must be None for them.
         x: inputs, [T, B, I], or packed [N, I].
         state: initial states, fields [D, B, H]; None for zeros.
-        batch_sizes: rows of each step of a packed input, int64 [T] on the CPU.
+        rows: which steps the rows have, and where they begin afresh.
 
     Returns:
         y: [T, B, D*H] or [N, D*H].
@@ -77,7 +81,7 @@ def run_layer(
     assert kernel is not None
     known = cast(Sequence[KernelCell], cells)
     weights = _weights(known, kernel, x.shape[-1], x)
-    call = Call(kernel, len(cells), batch_sizes)
+    call = Call(kernel, len(cells), rows)
     state_type = LSTMState if kernel.has_cell_state else HiddenState
     if state is not None:
         _check_states(state, len(cells), weights[1].shape[1], x)
@@ -92,7 +96,7 @@ def run_layer(
     if is_traced:
         results = run_operator(call, with_states(call, row))
     else:
-        layer = Layer(call, partial(_loop, unroll, known, state_type, batch_sizes))
+        layer = Layer(call, partial(_loop, unroll, known, state_type, rows))
         if is_transformed:
             row = with_states(call, row)
             results = LayerForward.apply(layer, *row)  # type: ignore[no-untyped-call]
@@ -105,7 +109,7 @@ def run_wave(
     layers: Sequence[Sequence[AnyCell]],
     x: Tensor,
     states: Sequence[State | None],
-    batch_sizes: Tensor | None = None,
+    rows: Rows = WHOLE,
 ) -> list[tuple[Tensor, State]] | None:
     """Runs layers of one direction on top of each other at the same time, for inference.
 
@@ -113,7 +117,7 @@ def run_wave(
         layers: of each layer its one cell; `refusal` must be None for the first.
         x: inputs of the first layer, [T, B, I], or packed [N, I].
         states: of each layer its initial state, fields [1, B, H]; None for zeros.
-        batch_sizes: rows of each step of a packed input, int64 [T] on the CPU.
+        rows: which steps the rows have, and where they begin afresh.
 
     Returns:
         What `run_layer` gives for each layer; None where derivatives may be asked for, cells
@@ -140,7 +144,7 @@ def run_wave(
         return None
     if torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors]):
         return None
-    results = forward_wave(Call(kernel, 1, batch_sizes), x, states, weights)
+    results = forward_wave(Call(kernel, 1, rows), x, states, weights)
     state_type = LSTMState if kernel.has_cell_state else HiddenState
     if results is None:
         return None
@@ -207,7 +211,7 @@ def _loop(
     unroll: Unroll,
     cells: Sequence[KernelCell],
     state_type: type[State],
-    batch_sizes: Tensor | None,
+    rows: Rows,
     x: Tensor,
     *tensors: Tensor,
 ) -> tuple[Tensor, ...]:
@@ -219,5 +223,5 @@ def _loop(
     for d, cell in enumerate(cells):
         given: dict[str, Any] = dict(zip(_NAMES[:kinds], weights[d * kinds :], strict=False))
         replaced.append(replace(cell, **given))
-    y, final = unroll(replaced, x, state, batch_sizes)
+    y, final = unroll(replaced, x, state, rows)
     return (y, *final)

@@ -17,6 +17,7 @@ from torch.autograd import forward_ad
 from throughtime.errors import OptionError
 from throughtime.native.functions import Layer
 from throughtime.native.kernels import Call, backward, forward, kernel_named
+from throughtime.sequences import Rows, check_range
 
 
 def _no_loop(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -32,26 +33,44 @@ def _refuse_forward_mode() -> None:
         )
 
 
-def _layer(name: str, D: int, batch_sizes: Tensor | None) -> Layer:
-    return Layer(Call(kernel_named(name), D, batch_sizes), _no_loop)
+def _layer(name: str, D: int, *rows: Tensor | None) -> Layer:
+    return Layer(Call(kernel_named(name), D, Rows(*rows)), _no_loop)
+
+
+def _checked_layer(x: Tensor, name: str, D: int, *rows: Tensor | None) -> Layer:
+    """The layer of real tensors: a graph that was recorded may run with any lengths."""
+    layer = _layer(name, D, *rows)
+    if layer.call.rows.lengths is not None:
+        check_range(layer.call.rows.lengths, layer.call.rows.num_steps(x))
+    return layer
 
 
 @torch.library.custom_op("throughtime::layer", mutates_args=())
 def layer_operator(
-    name: str, num_directions: int, tensors: Sequence[Tensor], batch_sizes: Tensor | None
+    name: str,
+    num_directions: int,
+    tensors: Sequence[Tensor],
+    batch_sizes: Tensor | None,
+    lengths: Tensor | None,
+    reset: Tensor | None,
 ) -> list[Tensor]:
     """(y, *final states, *saved) of a layer; see `functions`."""
     _refuse_forward_mode()
-    layer = _layer(name, num_directions, batch_sizes)
+    layer = _checked_layer(tensors[0], name, num_directions, batch_sizes, lengths, reset)
     results, saved = forward(layer.call, *layer.parts(tensors), training=True)
     return [*results, *saved]
 
 
 @layer_operator.register_fake
 def _(
-    name: str, num_directions: int, tensors: Sequence[Tensor], batch_sizes: Tensor | None
+    name: str,
+    num_directions: int,
+    tensors: Sequence[Tensor],
+    batch_sizes: Tensor | None,
+    lengths: Tensor | None,
+    reset: Tensor | None,
 ) -> list[Tensor]:
-    layer = _layer(name, num_directions, batch_sizes)
+    layer = _layer(name, num_directions, batch_sizes, lengths, reset)
     x, states = tensors[0], tensors[1 : layer.num_results]
     kernel = kernel_named(name)
     D, _, H = states[0].shape
@@ -74,10 +93,12 @@ def layer_backward_operator(
     y: Tensor,
     saved: Sequence[Tensor],
     batch_sizes: Tensor | None,
+    lengths: Tensor | None,
+    reset: Tensor | None,
 ) -> list[Tensor]:
     """The gradients of x, states and weights; see `functions`."""
     _refuse_forward_mode()
-    layer = _layer(name, num_directions, batch_sizes)
+    layer = _checked_layer(tensors[0], name, num_directions, batch_sizes, lengths, reset)
     gradients = backward(layer.call, grads, *layer.parts(tensors), y, saved, True)
     return cast(list[Tensor], list(gradients))
 
@@ -91,12 +112,14 @@ def _(
     y: Tensor,
     saved: Sequence[Tensor],
     batch_sizes: Tensor | None,
+    lengths: Tensor | None,
+    reset: Tensor | None,
 ) -> list[Tensor]:
     return [torch.empty_like(tensor).contiguous() for tensor in tensors]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    name, num_directions, tensors, ctx.batch_sizes = inputs
+    name, num_directions, tensors, *ctx.rows = inputs
     ctx.name, ctx.num_directions, ctx.num_tensors = name, num_directions, len(tensors)
     saved = output[1 + kernel_named(name).num_states :]
     ctx.save_for_backward(*tensors, output[0], *saved)
@@ -111,9 +134,9 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
         for grad, result in zip(grads, (y, *states), strict=False)
     ]
     dtensors = layer_backward_operator(
-        ctx.name, ctx.num_directions, filled, tensors, y, saved, ctx.batch_sizes
+        ctx.name, ctx.num_directions, filled, tensors, y, saved, *ctx.rows
     )
-    return None, None, dtensors, None
+    return None, None, dtensors, *[None] * len(Rows._fields)
 
 
 layer_operator.register_autograd(_backward, setup_context=_setup_context)
@@ -121,6 +144,6 @@ layer_operator.register_autograd(_backward, setup_context=_setup_context)
 
 def run_operator(call: Call, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Y and the final states, through the registered operator."""
-    kernel, num_directions, batch_sizes = call
-    outputs = layer_operator(kernel.name, num_directions, list(tensors), batch_sizes)
+    kernel, num_directions, rows = call
+    outputs = layer_operator(kernel.name, num_directions, list(tensors), *rows)
     return tuple(outputs[: 1 + kernel.num_states])
