@@ -235,7 +235,7 @@ class Recurrent(nn.Module):
             self._explain_misfit(x, weight, batch_sizes)
         rows = WHOLE if batch_sizes is None else Rows(batch_sizes)
         if lengths is not None or reset is not None:
-            rows = read_rows(lengths, reset, x.shape[0], x.shape[1], self.batch_first)
+            rows = read_rows(lengths, reset, x, self.batch_first)
         if state is not None:
             self._check_state(state, {"L*D": len(self._weight_names), "B": rows.batch(x)}, x)
         with full_precision():
