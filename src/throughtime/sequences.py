@@ -19,8 +19,8 @@ class Rows(NamedTuple):
         batch_sizes: rows of each step of a packed sequence, int64 [T] on the CPU, never increasing.
         lengths: steps of each row, int64 [B] on the CPU, from 0 to T in any order; None when all
             have T. Not for packed sequences, as is `reset`.
-        reset: where a row begins afresh, bool [T, B]: between its steps t-1 and t, from either
-            side; None for nowhere.
+        reset: where a row begins afresh, bool [T, B] on the device of the sequence: between its
+            steps t-1 and t, from either side; None for nowhere.
     """
 
     batch_sizes: Tensor | None = None
@@ -60,7 +60,7 @@ class Rows(NamedTuple):
         valid = self.valid(x)
         if self.reset is None:
             return valid
-        begins = self.reset.to(x.device)
+        begins = self.reset
         if reverse:  # a reset at t stands between t-1 and t; behind a row's end there is none
             later = begins[1:] if valid is None else begins[1:] & valid[1:]
             begins = torch.cat([later, torch.zeros_like(begins[:1])])
@@ -79,14 +79,13 @@ def without_padding(x: Tensor, valid: Tensor | None) -> Tensor:
     return x if valid is None else x.masked_fill(~valid[..., None], 0)
 
 
-def read_rows(lengths: Any, reset: Any, T: int, B: int, batch_first: bool) -> Rows:
+def read_rows(lengths: Any, reset: Any, x: Tensor, batch_first: bool) -> Rows:
     """The rows of a sequence [T, B, ·] as a user describes them.
 
     Args:
         lengths: int64 [B], a tensor, an array or a list; or None.
         reset: bool [T, B], or [B, T] with `batch_first`; or None.
-        T: steps of the sequence.
-        B: its rows.
+        x: the sequence.
         batch_first: whether `reset` begins with B.
 
     Returns:
@@ -95,6 +94,7 @@ def read_rows(lengths: Any, reset: Any, T: int, B: int, batch_first: bool) -> Ro
     Raises:
         ShapeError: one has another shape or dtype, or a length is negative or above T.
     """
+    T, B = x.shape[:2]
     if lengths is not None:
         lengths = _tensor("lengths", lengths, torch.int64, "B", {"B": B}, "number per row")
         lengths = _bare(lengths.to("cpu", copy=True).contiguous())
@@ -103,7 +103,8 @@ def read_rows(lengths: Any, reset: Any, T: int, B: int, batch_first: bool) -> Ro
     if reset is not None:
         axes = "B T" if batch_first else "T B"
         reset = _tensor("reset", reset, torch.bool, axes, {"T": T, "B": B}, "bool per row and step")
-        reset = _bare((reset.transpose(0, 1) if batch_first else reset).clone().contiguous())
+        reset = reset.transpose(0, 1) if batch_first else reset
+        reset = _bare(reset.to(x.device, copy=True).contiguous())
     return Rows(None, lengths, reset)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,8 +76,10 @@ def check_batch_sizes(batch_sizes: Tensor, num_rows: int) -> None:
         )
 
 
-def refuse_rows(input: Any) -> NoReturn:
-    """Says why this input takes no lengths or resets."""
+def refuse_rows(input: Any, lengths: Any, reset: Any) -> None:
+    """Refuses lengths and resets beside a packed input or one without a batch."""
+    if lengths is None and reset is None:
+        return
     if isinstance(input, Tensor):
         raise OptionError(
             f"lengths and reset must come with a batch, got an input {list(input.shape)} without "

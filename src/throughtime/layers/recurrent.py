@@ -192,13 +192,12 @@ class Recurrent(nn.Module):
             OptionError: lengths or reset come with a packed input or one without a batch.
         """
         state = None if hx is None else self._to_state(hx)
-        is_batch = isinstance(input, Tensor) and input.dim() != 2
-        if not is_batch and not (lengths is None and reset is None):
-            refuse_rows(input)
         if isinstance(input, PackedSequence):
+            refuse_rows(input, lengths, reset)
             output, final = self._run_packed(input, state)
             return output, self._from_state(final)
         if input.dim() == 2:
+            refuse_rows(input, lengths, reset)
             y, final = self._run(input.unsqueeze(1), _map(_add_batch, state))
             return y.squeeze(1), self._from_state(_map(lambda field: field.squeeze(1), final))
         x = input.transpose(0, 1) if self.batch_first else input
@@ -235,8 +234,8 @@ class Recurrent(nn.Module):
         if not self._fits(x, weight, batch_sizes):
             self._explain_misfit(x, weight, batch_sizes)
         rows = WHOLE if batch_sizes is None else Rows(batch_sizes)
-        if not (lengths is None and reset is None):
-            rows = read_rows(lengths, reset, x.shape[0], x.shape[1], self.batch_first)
+        if lengths is not None or reset is not None:
+            rows = read_rows(lengths, reset, x, self.batch_first)
         if state is not None:
             self._check_state(state, {"L*D": len(self._weight_names), "B": rows.batch(x)}, x)
         with full_precision():

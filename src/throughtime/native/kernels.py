@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import ref
@@ -149,7 +149,7 @@ def _prepare(
 ) -> _Run:
     kernel, D, rows = call
     lead, B, H, new = x.shape[:-1], rows.batch(x), weights[1].shape[1], x.new_empty
-    by_step = _unpadded(x, rows)
+    by_step = new if rows.lengths is None else x.new_zeros  # the kernel leaves padding alone
     y = by_step(*lead, D * H)
     finals = [new(D, B, H) for _ in range(kernel.num_states)]
     gates = c = None
@@ -199,7 +199,8 @@ def backward(
     starts = dense(states) if states else ()
     given = [None if grad is None else dense((grad,))[0] for grad in grads]
     gates, c = _gates_and_c(kernel, dense(saved))
-    dx = _unpadded(x, rows)(D, *x.shape) if wants_dx else None
+    new = x.new_empty if rows.lengths is None else x.new_zeros
+    dx = new(D, *x.shape) if wants_dx else None
     dstates = [torch.empty_like(state) for state in starts]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
     outputs = (dx, *_pair(dstates), None, None)
@@ -242,12 +243,6 @@ class GradientSums:
         return dweights
 
 
-def _unpadded(x: Tensor, rows: Rows) -> Callable[..., Tensor]:
-    """What makes a buffer of which the kernel writes the steps that rows have; zeros elsewhere."""
-    made: Callable[..., Tensor] = x.new_empty if rows.lengths is None else x.new_zeros
-    return made
-
-
 def dense(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     """The same numbers as they must lie behind pointers: in order, no sign left to apply."""
     for tensor in tensors:
@@ -263,14 +258,18 @@ def _crossing(
     kernel, D, rows = call
     name = kernel.name
     H, shape = weights[1].shape[1], x.shape
-    T = rows.num_steps(x)
+    T, tables = shape[0], _NO_TABLES
+    if rows is not WHOLE:
+        T, tables = rows.num_steps(x), _addresses(rows)
     return (
         _packed_layer(weights[1], (name, x.dtype, D, shape[-1], H)),
         _addresses(_by_direction(weights, D)),
-        _kernels.Sequence(T, B, False, *_addresses(rows)),
+        _kernels.Sequence(T, B, False, *tables),
         _kernels.choose_threads(name, T, B, D, H, torch.get_num_threads()),
     )
 
+
+_NO_TABLES = [0] * len(WHOLE)
 
 _Sizes = tuple[str, torch.dtype, int, int, int]
 _packed_layers: dict[int, tuple[ref[Tensor], _Sizes, _kernels.Layer]] = {}
