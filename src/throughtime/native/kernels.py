@@ -6,14 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-from weakref import ref
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from throughtime.cells import GRU, LSTM, AnyCell, Elman
 from throughtime.native import _kernels
+from throughtime.native.packed import packed_layer
 from throughtime.sequences import WHOLE, Rows
 
 Tensors = tuple[Tensor, ...]
@@ -211,10 +210,11 @@ def backward(
     if sums is None:
         layer.backward(addresses, gradients, tensors, sequence, threads)
     else:
-        sums.numbers = x.new_empty(layer.num_sums(rows.batch(x))) if sums.is_new else sums.numbers
+        adds = sums.numbers is not None
+        if sums.numbers is None:
+            sums.numbers = x.new_empty(layer.num_sums(rows.batch(x)))
         kept = sums.numbers.data_ptr()
-        layer.backward(addresses, gradients, tensors, sequence, threads, kept, not sums.is_new)
-        sums.is_new = False
+        layer.backward(addresses, gradients, tensors, sequence, threads, kept, adds)
     total = x.new_empty(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
     return (total, *(dstates if states else [None] * kernel.num_states), *dweights)
 
@@ -226,8 +226,7 @@ class GradientSums:
     call: Call
     weights: Sequence[Tensor]
     batch: int
-    numbers: Tensor  # in the kernel's order
-    is_new: bool = True  # whether no call has added to it
+    numbers: Tensor | None = None  # in the kernel's order, once a call has added to it
 
     def gradients(self) -> list[Tensor]:
         """The sums as gradients of the weights."""
@@ -238,7 +237,7 @@ class GradientSums:
         call = Call(kernel, D, WHOLE)
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
         gradients = _addresses(_by_direction(dweights, D))
-        kept = self.numbers.data_ptr()
+        (kept,) = _addresses([self.numbers])
         layer.backward(addresses, gradients, [0] * 16, sequence, threads, kept, True)
         return dweights
 
@@ -262,7 +261,7 @@ def _crossing(
     if rows is not WHOLE:
         T, tables = rows.num_steps(x), _addresses(rows)
     return (
-        _packed_layer(weights[1], (name, x.dtype, D, shape[-1], H)),
+        packed_layer(weights[1], (name, x.dtype, D, shape[-1], H)),
         _addresses(_by_direction(weights, D)),
         _kernels.Sequence(T, B, False, *tables),
         _kernels.choose_threads(name, T, B, D, H, torch.get_num_threads()),
@@ -270,24 +269,6 @@ def _crossing(
 
 
 _NO_TABLES = [0] * len(WHOLE)
-
-_Sizes = tuple[str, torch.dtype, int, int, int]
-_packed_layers: dict[int, tuple[ref[Tensor], _Sizes, _kernels.Layer]] = {}
-"""By the identity of the recurrent parameter; a dictionary with weak keys would compare tensors."""
-
-
-def _packed_layer(owner: Tensor, sizes: _Sizes) -> _kernels.Layer:
-    """The kernels' copy of a layer's weights, which lives as long as its recurrent parameter."""
-    key = id(owner)
-    if key in _packed_layers:
-        known_owner, known_sizes, layer = _packed_layers[key]
-        if known_owner() is owner and known_sizes == sizes:
-            return layer
-    name, dtype, D, num_inputs, H = sizes
-    layer = _kernels.Layer(name, dtype == torch.float64, D, num_inputs, H)
-    if type(owner) is Parameter:
-        _packed_layers[key] = ref(owner, lambda _: _packed_layers.pop(key, None)), sizes, layer
-    return layer
 
 
 def _pair(states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:

@@ -46,5 +46,4 @@ def sums_of(call: Call, weights: Sequence[Tensor], batch: int) -> GradientSums |
     sums = _sums.get()
     if sums is None or any(type(weight) is not Parameter for weight in weights):
         return None
-    new = GradientSums(call, weights, batch, weights[0].new_empty(0))
-    return sums.setdefault((id(weights[1]), batch), new)
+    return sums.setdefault((id(weights[1]), batch), GradientSums(call, weights, batch))
