@@ -34,7 +34,7 @@ class Checkpointed:
     Layers that run in a kernel have the bits of `Full`: states, outputs, dL/dh and dL/dx, and of
     `backward` dL/dw too, since segments are whole blocks of `native.gradient_steps`. `advance`
     leaves dL/dw to autograd, which adds whole segments, and loops have sums of their own: there it
-    agrees to rounding, within 1e-12 in float64.
+    agrees to rounding.
 
     Args:
         segments: S; as many as the sequence has blocks if those are fewer.
