@@ -49,12 +49,17 @@ KernelCell = Elman | LSTM | GRU
 
 def kernel_of(cell: AnyCell) -> Kernel | None:
     """The compiled twin of a cell, or None for a cell that has none."""
+    if not isinstance(cell, Elman | LSTM | GRU) or cell.norm_ih is not None:
+        return None
+    if cell.mask is not None or cell.h_0 is not None:
+        return None
     if type(cell) is LSTM:
-        return _LSTM if cell.weight_hr is None else None
+        is_plain = cell.weight_hr is None and cell.peepholes is None and not cell.is_coupled
+        return _LSTM if is_plain else None
     if type(cell) is GRU:
-        return _GRU
-    if type(cell) is Elman:
-        return _ELMAN[cell.nonlinearity]  # the cell knows no other
+        return _GRU if cell.reset_after else None
+    if type(cell) is Elman and isinstance(cell.nonlinearity, str):
+        return _ELMAN.get(cell.nonlinearity)
     return None
 
 
