@@ -68,7 +68,9 @@ def read_digits(folder: Path, part: str) -> Digits:
             belong together.
     """
     if not folder.is_dir():
-        raise DataError(f"--data must be a folder with MNIST's files, {folder} is none.")
+        raise DataError(
+            f"data must be a folder with MNIST's files, {folder} is none; check the path."
+        )
     images = read_idx(_find(folder, f"{_PARTS[part]}-images-idx3-ubyte"))
     labels = read_idx(_find(folder, f"{_PARTS[part]}-labels-idx1-ubyte"))
     if images.shape != (len(labels), SIDE, SIDE) or labels.ndim != 1:

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from throughtime import record
 from throughtime.bptt import Carry
 from throughtime.data.mnist import CLASSES, HELD_OUT, Digits, read_digits
-from throughtime.errors import DataError, RunError
+from throughtime.errors import DataError, OptionError, RunError
 from throughtime.tasks.mnist_options import MNIST, ImageOptions, MnistOptions, read_mnist_options
 from throughtime.tasks.network import Network
 from throughtime.tasks.weights import load_weights
@@ -81,20 +81,12 @@ class Shuffled(Dataset[tuple[Tensor, Tensor]]):
         digits: the training images.
         options: batch, epochs and seed, and how images become sequences.
         scale: of the pixels.
-
-    Raises:
-        DataError: there are fewer images than a batch has.
     """
 
     def __init__(self, digits: Digits, options: MnistOptions, scale: Scale) -> None:
         self.digits, self.options, self.scale = digits, options, scale
         self.windows = len(digits) // options.training.batch
         self._order: tuple[int, np.ndarray] = (-1, np.arange(0))
-        if not self.windows:
-            raise DataError(
-                f"the training images must fill a batch of {options.training.batch}, got "
-                f"{len(digits)} beside the {HELD_OUT} for validation; lower --batch."
-            )
 
     def __len__(self) -> int:
         return self.options.training.epochs * self.windows
@@ -122,12 +114,17 @@ def train(options: MnistOptions, out: Path, announce: Announce = print) -> Summa
         announce: prints a line.
 
     Raises:
+        OptionError: the options name no folder of images.
         DataError: the images cannot be read, or are too few.
         RunError: the folder is in the way or cannot be written, or the gradient explodes.
     """
     record.check_vacant(out)
+    if not options.problem.data:
+        raise OptionError(
+            "data must be the folder of MNIST's four files, got none; write --data FOLDER."
+        )
     options = _resolve(options)
-    digits = read_digits(Path(options.problem.data), "train")
+    digits = _read_training(options)
     seed_generators(options.training.seed)
     job = _job(out, options, digits)
     begin(job, MNIST, asdict(options), {record.IMAGES: {"sha256": digits.sha256()}})
@@ -232,9 +229,20 @@ def _describe(options: MnistOptions) -> str:
     return f"MNIST by {problem.by}, T = {problem.steps}, {model.cell} begun as {model.beginning}"
 
 
+def _read_training(options: MnistOptions) -> Digits:
+    """The training images, those held out among them."""
+    digits, batch = read_digits(Path(options.problem.data), "train"), options.training.batch
+    if len(digits) < HELD_OUT + batch:
+        raise DataError(
+            f"the training images must be at least {HELD_OUT} for validation and a batch of "
+            f"{batch}, got {len(digits)}; take the whole set, or lower --batch."
+        )
+    return digits
+
+
 def _read_again(run: Path, options: MnistOptions) -> Digits:
     """The training images, refused if they are not those that the run began with."""
-    digits = read_digits(Path(options.problem.data), "train")
+    digits = _read_training(options)
     if (found := {"sha256": digits.sha256()}) != (known := record.read_json(run / record.IMAGES)):
         raise RunError(
             f"the training images must be those of the run, {known}, got {found} in "
