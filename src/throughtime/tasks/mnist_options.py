@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from throughtime.data.mnist import SIDE
 from throughtime.tasks.network_options import NetworkOptions
 from throughtime.tasks.options import read_task
 from throughtime.training.options import (
@@ -22,7 +21,11 @@ from throughtime.training.options import (
 MNIST = "mnist"
 """The task's name in the run folder and on the command line."""
 
-Reading = Literal["rows", "pixels"]
+PIXELS = 784
+"""Of an image."""
+
+READINGS = {"rows": 28, "pixels": 1}
+"""Ways to read an image, and the pixels of a step."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,17 @@ class ImageOptions:
 
     def __post_init__(self) -> None:
         check_types(self)
-        one_of("by", self.by, get_args(Reading))
+        one_of("by", self.by, tuple(READINGS))
 
     @property
     def inputs(self) -> int:
         """I, pixels of a step."""
-        return SIDE if self.by == "rows" else 1
+        return READINGS[self.by]
 
     @property
     def steps(self) -> int:
         """T, steps of an image."""
-        return SIDE * SIDE // self.inputs
+        return PIXELS // self.inputs
 
 
 @dataclass(frozen=True)
