@@ -137,7 +137,7 @@ class ForwardRun {
                 used.multiply({a, P::width}, {bias, 0}, {h[i % 2], h_stride}, panel, active, H);
             });
             const Real* z_p = z + p * z_panel + row * P::width;
-            options.if_plain([=, this](auto is_plain) __attribute__((always_inline)) {
+            options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
                 unit_steps<is_plain>(i, p, z_p);
             });
         }
