@@ -20,6 +20,7 @@ namespace {
 template <class Cell, class Real>
 class BackwardRun {
     using P = BackwardPanel<Real>;
+    static constexpr Size side = WeightSums<Cell, Real>::side;
 
   public:
     // Lays out the buffers; with a workspace of null it only counts them.
@@ -44,6 +45,8 @@ class BackwardRun {
         da = Cell::splits ? shared(R * da_stride) : dz;
         tile = room.take(lane.count() * member.count * R * P::width);
         tile += (lane.index() * member.count + group.index) * R * P::width;
+        masked = room.take(lane.count() * member.count * side * h_stride);
+        masked += (lane.index() * member.count + group.index) * side * h_stride;
         zeros = shared(larger(H, P::width));
         sums = WeightSums<Cell, Real>(sizes, R, da_stride, shared);
         sums.keep_in(job.sums, lane, shared);
@@ -109,17 +112,22 @@ class BackwardRun {
 
     // Inputs and states of the block, which the sums read by columns.
     void take_inputs(const Block& block) {
-        constexpr Size side = WeightSums<Cell, Real>::side;
         const Real *x_rows[side], *h_rows[side];
         at.for_rows(block, [&](Size i, Size r, Size n) {
+            if (n / side % group.count != group.index) return;
             const Size k = n % side;
             x_rows[k] = job.x + at.place(i, r) * job.sizes.I;
             h_rows[k] = before(job.y, job.h0, job.h_fresh, i, r);
-            const bool is_full = k + 1 == side || n + 1 == block.rows;
-            if (is_full && n / side % group.count == group.index) {
-                sums.take_rows(n - k, k + 1, x_rows, h_rows);
-            }
+            if (job.mask) h_rows[k] = mask_row(masked + k * h_stride, h_rows[k], r);
+            if (k + 1 == side || n + 1 == block.rows) sums.take_rows(n - k, k + 1, x_rows, h_rows);
         });
+    }
+
+    // to [H] = mask * h of row r, what the product read
+    const Real* mask_row(Real* to, const Real* h, Size r) const {
+        const Real* mask = job.mask + at.state(r);
+        for (Size u = 0; u < job.sizes.H; ++u) to[u] = mask[u] * h[u];
+        return to;
     }
 
     // da of this member's part of step i, whose rows begin at `row` in the block. dh and dc hold
@@ -151,20 +159,34 @@ class BackwardRun {
         }
     }
 
-    // dh += da W_hh for this member's units: the gradient of the state before step i.
+    // dh += mask * (da W_hh) for this member's units: the gradient of the state before step i.
     void state_gradients(Size i, Size row) {
         const Size active = at.active(i), H = job.sizes.H, K = Cell::G * H;
         const Matrix<const Real> da_i{da + row * da_stride, da_stride};
         for (Size p = mine_hh.begin; p < mine_hh.end && active; ++p) {
             const Real* panel = weights + packed.at_hh() + p * P::elements(K);
             // rows of dh are longer than H by more than the last panel's columns
-            const Matrix<Real> to{dh + p * P::width, h_stride};
+            const Matrix<Real> dh_p{dh + p * P::width, h_stride};
+            const Matrix<Real> to = job.mask ? Matrix<Real>{tile, P::width} : dh_p;
+            const Matrix<const Real> start = job.mask ? Matrix<const Real>{zeros, 0} : to;
             P::with_columns(H - p * P::width, [&](auto used) {
-                if (active == 1) return used.multiply_single(to.data, to.data, da_i.data, panel, K);
-                used.multiply(to, to, da_i, panel, active, K);
+                if (active == 1) {
+                    return used.multiply_single(to.data, start.data, da_i.data, panel, K);
+                }
+                used.multiply(to, start, da_i, panel, active, K);
             });
+            if (job.mask) add_masked(p * P::width, smaller(P::width, H - p * P::width), active);
         }
         cut_at_resets(i);
+    }
+
+    // dh += mask * tile for `count` units from `first` on
+    void add_masked(Size first, Size count, Size active) {
+        for (Size r = 0; r < active; ++r) {
+            const Real* mask = job.mask + at.state(r) + first;
+            Real* dh_r = dh + r * h_stride + first;
+            for (Size v = 0; v < count; ++v) dh_r[v] += mask[v] * tile[r * P::width + v];
+        }
     }
 
     // Where row r begins afresh, its gradient belongs to the fresh state, not to the step before.
@@ -217,6 +239,7 @@ class BackwardRun {
     Real *dh, *dc;  // [B, H] gradients of the state after the step that comes next
     Real *dz, *da;  // [R, G, H] of the block
     Real* tile;     // [R, width] of this member
+    Real* masked;   // [side, H] of this member
     Real* zeros;    // [H]
     WeightSums<Cell, Real> sums;
 };

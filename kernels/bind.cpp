@@ -123,7 +123,7 @@ class Layer {
                   Address sums, bool adds) {
         check_count("weights", weights, 4 * D_);
         check_count("gradients", gradients, 4 * D_);
-        check_count("tensors", tensors, 16);
+        check_count("tensors", tensors, 17);
         with_type(is_double_, [&]<class Real>(Real) {
             const RowTables tables = sequence.tables();
             Pointers<Real> next(tensors), gradient(gradients);
@@ -146,6 +146,7 @@ class Layer {
                                .c0 = next(),
                                .h_fresh = next(),
                                .c_fresh = next(),
+                               .mask = next(),
                                .packed = nullptr,
                                .sizes = sizes(tables, sequence),
                                .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
@@ -168,7 +169,7 @@ class Layer {
     void check_forward(const std::vector<Address>& weights,
                        const std::vector<Address>& tensors) const {
         check_count("weights", weights, 4 * D_);
-        check_count("tensors", tensors, 10);
+        check_count("tensors", tensors, 11);
     }
 
     template <class Real>
@@ -185,6 +186,7 @@ class Layer {
                           .c0 = next(),
                           .h_fresh = next(),
                           .c_fresh = next(),
+                          .mask = next(),
                           .packed = nullptr,
                           .sizes = sizes(tables, sequence),
                           .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),

@@ -2,7 +2,8 @@
 //
 // Time runs in blocks of steps. A block's inputs are projected in one product, z = W_ih x + b_ih;
 // then each step adds W_hh h + b_hh and leaves the rest to the cell. The states live in two small
-// buffers, the one of the step before and the one of this step, in the order of the rows.
+// buffers, the one of the step before and the one of this step, in the order of the rows. With a
+// mask these hold mask * h, what the product reads, and the states themselves stand beside them.
 //
 // The members of a direction's group share its rows, which are independent of each other, or, when
 // those are few or the weights many, its units, in whole panels. A step needs all units of the
@@ -43,7 +44,9 @@ class ForwardRun {
         const auto take = [&](Size elements) {
             return room.take(pieces * elements) + piece * elements;
         };
-        for (Real*& state : h) state = take(rows * h_stride);
+        for (Real*& state : read) state = take(rows * h_stride);
+        Real* beside = take(rows * h_stride);
+        for (int k : {0, 1}) h[k] = job.mask ? beside : read[k];
         c = Cell::has_c ? take(rows * h_stride) : nullptr;
         z = take(num * z_panel);
         x = room.take(member.count * R * x_stride) + member.index * R * x_stride;
@@ -94,8 +97,17 @@ class ForwardRun {
                 job.c_n[from + u] = job.c0 ? job.c0[from + u] : Real(0);
                 c[to + u] = fresh ? fresh_state(job.c_fresh, u) : job.c_n[from + u];
             }
+            for (int k : {0, 1}) mask_row(k, r);
         }
         group.meet();
+    }
+
+    // What the product reads of row r.
+    void mask_row(Size k, Size r) {
+        const Size from = at.state(r), to = r * h_stride;
+        for (Size u = begin; job.mask && u < end; ++u) {
+            read[k][to + u] = job.mask[from + u] * h[k][to + u];
+        }
     }
 
     Real fresh_state(const Real* state, Size u) const {
@@ -130,9 +142,9 @@ class ForwardRun {
             P::template with_columns<Cell::G>(forward_columns<Cell, Real>(p, H), [&](auto used) {
                 // one of any member: the bits are those of one thread
                 if (job.rows.active[at.time(i)] == 1) {
-                    return used.multiply_single(a, bias, h[i % 2], panel, H);
+                    return used.multiply_single(a, bias, read[i % 2], panel, H);
                 }
-                used.multiply({a, P::width}, {bias, 0}, {h[i % 2], h_stride}, panel, active, H);
+                used.multiply({a, P::width}, {bias, 0}, {read[i % 2], h_stride}, panel, active, H);
             });
             const Real* z_p = z + p * z_panel + row * P::width;
             const Size first = p * panel_units;
@@ -156,6 +168,10 @@ class ForwardRun {
         if (job.gates) step.gates = job.gates + kept * Cell::S * H + u;
         const Vec<Real> h_new = Cell::forward(units, step);
         units.store(h[(i + 1) % 2] + state, h_new);
+        if (job.mask) {
+            const Vec<Real> mask = units.load(job.mask + at.state(r) + u);
+            units.store(read[(i + 1) % 2] + state, mask * h_new);
+        }
         units.store(job.y + kept * H + u, h_new);
         if (Cell::has_c && job.c) units.store(job.c + kept * H + u, units.load(step.c));
     }
@@ -176,6 +192,7 @@ class ForwardRun {
                 h_new[r * h_stride + u] = fresh_state(job.h_fresh, u);
                 if (Cell::has_c) c[r * h_stride + u] = fresh_state(job.c_fresh, u);
             }
+            mask_row((i + 1) % 2, r);
         }
     }
 
@@ -187,11 +204,12 @@ class ForwardRun {
     Share mine{};             // panels
     Size begin = 0, end = 0;  // units
     Size h_stride, x_stride, z_panel, used;
-    Real* h[2];  // [B, H] either
-    Real* c;     // [B, H]
-    Real* z;     // [panels, R, width]
-    Real* x;     // [R, I] of this member
-    Real* a;     // [B, width] of this member
+    Real* h[2];     // [B, H] either; one buffer where there is a mask
+    Real* read[2];  // [B, H] h, or mask * h
+    Real* c;        // [B, H]
+    Real* z;        // [panels, R, width]
+    Real* x;        // [R, I] of this member
+    Real* a;        // [B, width] of this member
 };
 
 template <class Cell, class Real>

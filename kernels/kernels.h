@@ -83,6 +83,7 @@ struct Forward {
     const Real* c0;       // [D, B, H]    or null; read by the LSTM
     const Real* h_fresh;  // [D, H]       or null: zeros; where a reset begins
     const Real* c_fresh;  // [D, H]       or null; read by the LSTM
+    const Real* mask;     // [D, B, H]    or null: ones; the recurrent product reads mask * h_before
     const Real* packed;   // the weights, by pack_forward
     Sizes sizes;
     Rows rows;
@@ -113,6 +114,7 @@ struct Backward {
     const Real* c0;
     const Real* h_fresh;
     const Real* c_fresh;
+    const Real* mask;
     const Real* packed;  // the weights, by pack_backward
     Sizes sizes;
     Rows rows;

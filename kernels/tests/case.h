@@ -20,6 +20,7 @@ struct Case {
     std::vector<std::int64_t> lengths{};      // [B], or empty: all rows have T steps
     std::vector<std::int64_t> batch_sizes{};  // [T], or empty: the rows are not packed
     bool resets = false;                      // at every third place or so
+    bool mask = false;                        // recurrent dropout
 
     Size G() const { return num_gates[int(cell)]; }
     Size S() const { return G() > 1 ? 4 : 0; }
@@ -55,6 +56,7 @@ struct Case {
         if (!lengths.empty()) text += " lengths";
         if (!batch_sizes.empty()) text += " packed";
         if (resets) text += " resets";
+        if (mask) text += " mask";
         return text;
     }
 };
@@ -67,7 +69,7 @@ constexpr CellKind every_cell[] = {CellKind::elman_tanh, CellKind::elman_relu, C
 template <class Real>
 struct Tensors {
     using Tensor = std::vector<Real>;
-    Tensor x, h0, c0, h_fresh, c_fresh, weights[2][4], dy, dh_n, dc_n;
+    Tensor x, h0, c0, h_fresh, c_fresh, mask, weights[2][4], dy, dh_n, dc_n;
     std::vector<std::uint8_t> reset;
     Tensor y, h_n, c_n, c, gates;
     Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][4];
@@ -86,6 +88,7 @@ void for_inputs(const Case& job, Tensors<Real>& tensors, Body body) {
             body(tensors.weights[d][k], rows * columns[k], 1 / std::sqrt(double(columns[k] + 1)));
         }
     }
+    if (job.mask) body(tensors.mask, state, 1.5);
     body(tensors.dy, N * job.D * job.H, 1.0);
     for (auto* gradient : {&tensors.dh_n, &tensors.dc_n}) body(*gradient, state, 1.0);
 }

@@ -89,12 +89,14 @@ class Row {
                 std::copy_n(&tensors.h_fresh[d * H], H, h.begin());
                 std::copy_n(&tensors.c_fresh[d * H], H, c.begin());
             }
+            std::vector<double> read = h;
+            for (Size u = 0; u < H; ++u) read[u] *= mask(u);
             units.emplace_back(H);
             for (Size u = 0; u < H; ++u) {
                 Unit& unit = units[i][u];
                 for (Size g = 0; g < job.G(); ++g) {
                     unit.z[g] = product(0, g * H + u, tensors.x.data() + place(i) * job.I, job.I);
-                    unit.a[g] = product(1, g * H + u, h.data(), H);
+                    unit.a[g] = product(1, g * H + u, read.data(), H);
                 }
                 unit.h_before = h[u];
                 unit.c_before = c[u];
@@ -143,6 +145,8 @@ class Row {
         return i > 0 && tensors.reset[place(i - 1)];
     }
 
+    double mask(Size u) const { return job.mask ? tensors.mask[(d * job.B + b) * job.H + u] : 1; }
+
     // Row m of W v + b; k = 0 of the input's weights, 1 of the state's.
     double product(int k, Size m, const double* v, Size K) const {
         double sum = job.bias ? tensors.weights[d][2 + k][m] : 0;
@@ -151,7 +155,7 @@ class Row {
         return sum;
     }
 
-    // Gradients of the weights, of x, and dh += da W_hh.
+    // Gradients of the weights, of x, and dh += mask * (da W_hh).
     void product_backward(Size i, std::vector<double>& dh) {
         const Size H = job.H, I = job.I;
         const double* x = tensors.x.data() + place(i) * I;
@@ -163,8 +167,8 @@ class Row {
                 dx[j] += dz * tensors.weights[d][0][m * I + j];
             }
             for (Size j = 0; j < H; ++j) {
-                tensors.dweights[d][1][m * H + j] += da * units[i][j].h_before;
-                dh[j] += da * tensors.weights[d][1][m * H + j];
+                tensors.dweights[d][1][m * H + j] += da * mask(j) * units[i][j].h_before;
+                dh[j] += mask(j) * da * tensors.weights[d][1][m * H + j];
             }
             if (!job.bias) continue;
             tensors.dweights[d][2][m] += dz;

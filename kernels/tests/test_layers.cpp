@@ -64,6 +64,24 @@ void compare_in_both_types(const Case& job) {
     compare<double>(job);
 }
 
+// The bits of one thread.
+void compare_threads(Case job) {
+    std::vector<std::vector<float>> expected;
+    for (const int threads : {1, job.threads}) {
+        job.threads = threads;
+        Tensors<float> tensors = draw<float>(job);
+        make_room(job, tensors);
+        Layer layer;
+        run_forward(job, tensors, layer);
+        run_backward(job, tensors, layer);
+        std::size_t k = 0;
+        for_outputs(job, tensors, [&](const char* name, std::vector<float>& tensor, Size) {
+            if (threads == 1) expected.push_back(tensor);
+            CHECK(tensor == expected[k++], job.name() + " bits of " + name);
+        });
+    }
+}
+
 // Directions, threads and layout take turns, so that every size meets some of them.
 void test_sizes() {
     int turn = 0;
@@ -109,6 +127,27 @@ void test_rows() {
     }
 }
 
+// Every option over rows that end and begin afresh, one row and many, shared in either way.
+void test_options() {
+    for (const CellKind cell : every_cell) {
+        for (const Size D : {1, 2}) {
+            for (const int threads : {1, 2, 3, 4}) {
+                for (const Size B : {1, 4, 35}) {
+                    Case job{cell, 6, B, 3, 21, D, threads};
+                    job.mask = true;
+                    compare_in_both_types(job);
+                    job.bias = false;
+                    compare_in_both_types(job);
+                    job.bias = true, job.resets = true, job.lengths.resize(B);
+                    for (Size b = 0; b < B; ++b) job.lengths[b] = (4 * b + 5) % 7;
+                    compare_in_both_types(job);
+                    compare_threads(job);
+                }
+            }
+        }
+    }
+}
+
 // More rows than a block of time has, sums deeper than a block of a product, and nothing at all.
 void test_blocks() {
     for (const CellKind cell : every_cell) {
@@ -116,6 +155,9 @@ void test_blocks() {
                                 Case{cell, 2, 3, 307, 231, 1, 2}, Case{cell, 0, 3, 2, 5},
                                 Case{cell, 2, 0, 3, 5, 2, 2}}) {
             compare_in_both_types(job);
+            Case with_mask = job;
+            with_mask.mask = true;
+            compare_in_both_types(with_mask);
         }
     }
 }
@@ -125,6 +167,7 @@ void test_blocks() {
 void test_layers() {
     test_sizes();
     test_rows();
+    test_options();
     test_blocks();
 }
 

@@ -73,7 +73,7 @@ class Layer:
             tensors: written: y [N, D, H], h_n [D, B, H], c_n [D, B, H] (LSTM, else 0); saved for
                 the backward pass or 0: c [N, D, H] (LSTM), gates [N, D, S, H]; read: x [N, I];
                 h0, c0 [D, B, H] or 0 for zeros; h_fresh, c_fresh [D, H], where a reset begins,
-                or 0 for zeros.
+                or 0 for zeros; mask [D, B, H] of the recurrent product's mask * h, or 0 for ones.
             sequence: the rows.
             threads: at most so many threads; the result has the same bits for any number.
 
@@ -98,7 +98,7 @@ class Layer:
             gradients: of the weights, in the same order; written, 0 for absent biases.
             tensors: written: dx [D, N, I], to be summed over D; dh0, dc0 [D, B, H]; dh_fresh,
                 dc_fresh [D, H]; each may be 0; read: dy [N, D, H], dh_n, dc_n [D, B, H] or 0
-                for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh as in `forward`.
+                for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh, mask as in `forward`.
             sequence: as in `forward`.
             threads: as in `forward`.
             sums: where several runs sum the gradients of the weights, `num_sums` numbers; 0: here.

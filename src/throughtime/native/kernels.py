@@ -158,7 +158,7 @@ def _prepare(
         c = by_step(places, D, H) if kernel.has_cell_state else None
     x, *weights = dense((x, *weights))
     starts = dense(states) if states else ()
-    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), None, None)
+    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), None, None, None)
     saved = tuple([kept for kept in (gates, c) if kept is not None])
     return _Run((y, *finals), saved, tensors, *_crossing(call, x, B, weights), weights)
 
@@ -203,7 +203,7 @@ def backward(
     dstates = [torch.empty_like(state) for state in starts]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
     outputs = (dx, *_pair(dstates), None, None)
-    read = (given[0], *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None)
+    read = (given[0], *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None, None)
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
     gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * 4 * D)
     tensors = _addresses(outputs + read)
@@ -238,7 +238,7 @@ class GradientSums:
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
         gradients = _addresses(_by_direction(dweights, D))
         (kept,) = _addresses([self.numbers])
-        layer.backward(addresses, gradients, [0] * 16, sequence, threads, kept, True)
+        layer.backward(addresses, gradients, [0] * 17, sequence, threads, kept, True)
         return dweights
 
 
