@@ -11,6 +11,7 @@
 // Members of one part share its units, as in forward.h.
 #pragma once
 
+#include "layernorm.h"
 #include "step.h"
 #include "weight_sums.h"
 
@@ -42,7 +43,9 @@ class BackwardRun {
         dh = shared(B * h_stride);
         dc = Cell::has_c ? shared(B * h_stride) : nullptr;
         dz = shared(R * da_stride);
-        da = Cell::splits ? shared(R * da_stride) : dz;
+        da = Cell::splits || sizes.normalises ? shared(R * da_stride) : dz;
+        out_z = sizes.normalises ? shared(B * da_stride) : nullptr;
+        out_a = sizes.normalises && Cell::splits ? shared(B * da_stride) : out_z;
         tile = room.take(lane.count() * member.count * R * P::width);
         tile += (lane.index() * member.count + group.index) * R * P::width;
         masked = room.take(lane.count() * member.count * side * h_stride);
@@ -71,9 +74,15 @@ class BackwardRun {
                 row -= at.active(i);
                 gate_gradients(i, row);
                 group.meet();
+                if (job.sizes.normalises) {
+                    norm_gradients(i, row);
+                    group.meet();
+                }
                 state_gradients(i, row);
             }
-            sums.add(dz, da, block.rows, end == job.sizes.T && !job.adds, group);
+            const bool is_first = end == job.sizes.T && !job.adds;
+            sums.add(dz, da, block.rows, is_first, group);
+            sums.add_by_unit(this->begin, this->end, is_first);
             input_gradients(block);
             group.meet();  // before the buffers are written again
             end = block.begin;
@@ -124,7 +133,7 @@ class BackwardRun {
     }
 
     // to [H] = mask * h of row r, what the product read
-    const Real* mask_row(Real* to, const Real* h, Size r) const {
+    APART const Real* mask_row(Real* to, const Real* h, Size r) const {
         const Real* mask = job.mask + at.state(r);
         for (Size u = 0; u < job.sizes.H; ++u) to[u] = mask[u] * h[u];
         return to;
@@ -137,13 +146,15 @@ class BackwardRun {
         const Size H = job.sizes.H, active = at.active(i);
         for (Size r = 0; r < active; ++r) {
             const Size kept = at.kept(i, r), state = r * h_stride;
+            Real *dz_r = dz + (row + r) * da_stride, *da_r = da + (row + r) * da_stride;
+            if (job.sizes.normalises) dz_r = out_z + r * da_stride, da_r = out_a + r * da_stride;
             const Real* h_before = before(job.y, job.h0, job.h_fresh, i, r);
             const Real* c_before = Cell::has_c ? before(job.c, job.c0, job.c_fresh, i, r) : nullptr;
             for_units<Real>(begin, end, [&](auto units, Size u) {
                 StepBackward<Real> step{};
                 step.H = H;
-                step.dz = dz + (row + r) * da_stride + u;
-                step.da = da + (row + r) * da_stride + u;
+                step.dz = dz_r + u;
+                step.da = da_r + u;
                 step.h = job.y + kept * H + u;
                 step.h_before = h_before + u;
                 if (Cell::S > 0) step.gates = job.gates + kept * Cell::S * H + u;
@@ -156,6 +167,21 @@ class BackwardRun {
                 if (job.dy) dh_u += units.load(job.dy + kept * H + u);
                 units.store(dh + state + u, Cell::backward(units, dh_u, step));
             });
+        }
+    }
+
+    // dz and da of this member's units from the gradients behind LayerNorm, whose rows are whole.
+    APART void norm_gradients(Size i, Size row) {
+        const Size H = job.sizes.H, K = Cell::G * H;
+        for (Size r = 0; r < at.active(i); ++r) {
+            const Size kept = 2 * at.kept(i, r), n = (row + r) * da_stride;
+            for (int k : {0, 1}) {
+                norm_gradient<Cell>((k == 0 ? dz : da) + n, sums.of_bias(k), sums.of_gain(k),
+                                    (k == 0 ? out_z : out_a) + r * da_stride,
+                                    job.normalised + (kept + k) * K,
+                                    weights + packed.at_gains() + k * K, job.scales[kept + k],
+                                    Share{begin, end}, H);
+            }
         }
     }
 
@@ -181,7 +207,7 @@ class BackwardRun {
     }
 
     // dh += mask * tile for `count` units from `first` on
-    void add_masked(Size first, Size count, Size active) {
+    APART void add_masked(Size first, Size count, Size active) {
         for (Size r = 0; r < active; ++r) {
             const Real* mask = job.mask + at.state(r) + first;
             Real* dh_r = dh + r * h_stride + first;
@@ -236,11 +262,12 @@ class BackwardRun {
     Share mine_ih{}, mine_hh{};  // panels of inputs, and of units
     Size begin = 0, end = 0;     // units
     Size h_stride, da_stride, block_rows, used;
-    Real *dh, *dc;  // [B, H] gradients of the state after the step that comes next
-    Real *dz, *da;  // [R, G, H] of the block
-    Real* tile;     // [R, width] of this member
-    Real* masked;   // [side, H] of this member
-    Real* zeros;    // [H]
+    Real *dh, *dc;        // [B, H] gradients of the state after the step that comes next
+    Real *dz, *da;        // [R, G, H] of the block
+    Real *out_z, *out_a;  // [B, G, H] of a step, behind LayerNorm
+    Real* tile;           // [R, width] of this member
+    Real* masked;         // [side, H] of this member
+    Real* zeros;          // [H]
     WeightSums<Cell, Real> sums;
 };
 

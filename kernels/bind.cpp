@@ -31,6 +31,8 @@ namespace {
 
 using Address = std::uintptr_t;  // of a tensor's first element, or 0
 
+constexpr Size num_weights = 6;  // of a direction, in the order of Weights
+
 template <class Real>
 Real* pointer(Address address) {
     return reinterpret_cast<Real*>(address);
@@ -121,9 +123,9 @@ class Layer {
     void backward(const std::vector<Address>& weights, const std::vector<Address>& gradients,
                   const std::vector<Address>& tensors, const Sequence& sequence, int threads,
                   Address sums, bool adds) {
-        check_count("weights", weights, 4 * D_);
-        check_count("gradients", gradients, 4 * D_);
-        check_count("tensors", tensors, 17);
+        check_count("weights", weights, num_weights * D_);
+        check_count("gradients", gradients, num_weights * D_);
+        check_count("tensors", tensors, 19);
         with_type(is_double_, [&]<class Real>(Real) {
             const RowTables tables = sequence.tables();
             Pointers<Real> next(tensors), gradient(gradients);
@@ -147,20 +149,23 @@ class Layer {
                                .h_fresh = next(),
                                .c_fresh = next(),
                                .mask = next(),
+                               .normalised = next(),
+                               .scales = next(),
                                .packed = nullptr,
                                .sizes = sizes(tables, sequence),
                                .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
                                .workspace = nullptr};
             for (Size d = 0; d < D_; ++d) {
-                job.weights[d] = {gradient(), gradient(), gradient(), gradient()};
+                job.weights[d] = {gradient(), gradient(), gradient(),
+                                  gradient(), gradient(), gradient()};
             }
             run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), backward_, threads);
         });
     }
 
     // Elements of the sums of gradients that backward runs hand to each other.
-    Size num_sums(Size B) const {
-        const Sizes sizes{0, 0, B, D_, I_, H_};
+    Size num_sums(Size B, bool normalises) const {
+        const Sizes sizes{0, 0, B, D_, I_, H_, normalises};
         if (is_double_) return chosen_functions<double>().cells[int(kind_)].sums(sizes);
         return chosen_functions<float>().cells[int(kind_)].sums(sizes);
     }
@@ -168,8 +173,8 @@ class Layer {
   private:
     void check_forward(const std::vector<Address>& weights,
                        const std::vector<Address>& tensors) const {
-        check_count("weights", weights, 4 * D_);
-        check_count("tensors", tensors, 11);
+        check_count("weights", weights, num_weights * D_);
+        check_count("tensors", tensors, 13);
     }
 
     template <class Real>
@@ -187,6 +192,8 @@ class Layer {
                           .h_fresh = next(),
                           .c_fresh = next(),
                           .mask = next(),
+                          .normalised = next(),
+                          .scales = next(),
                           .packed = nullptr,
                           .sizes = sizes(tables, sequence),
                           .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
@@ -197,6 +204,7 @@ class Layer {
         advise_huge_pages(job.y, kept);
         advise_huge_pages(job.c, kept);
         advise_huge_pages(job.gates, num_saved[int(kind_)] * kept);
+        advise_huge_pages(job.normalised, 2 * num_gates[int(kind_)] * kept);
         return job;
     }
 
@@ -208,7 +216,9 @@ class Layer {
     std::vector<Weights<Real>> weights_of(const std::vector<Address>& addresses) const {
         std::vector<Weights<Real>> weights;
         Pointers<const Real> next(addresses);
-        for (Size d = 0; d < D_; ++d) weights.push_back({next(), next(), next(), next()});
+        for (Size d = 0; d < D_; ++d) {
+            weights.push_back({next(), next(), next(), next(), next(), next()});
+        }
         return weights;
     }
 
@@ -243,7 +253,7 @@ NB_MODULE(accepted_kernels, m) {
         .def("forward", &Layer::forward, "weights"_a, "tensors"_a, "sequence"_a, "threads"_a)
         .def("backward", &Layer::backward, "weights"_a, "gradients"_a, "tensors"_a, "sequence"_a,
              "threads"_a, "sums"_a = 0, "adds"_a = false)
-        .def("num_sums", &Layer::num_sums, "B"_a);
+        .def("num_sums", &Layer::num_sums, "B"_a, "normalises"_a = false);
     m.def("forward_wave", &Layer::forward_wave, "layers"_a, "weights"_a, "tensors"_a, "sequence"_a,
           "threads"_a);
     m.def(

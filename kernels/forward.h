@@ -4,6 +4,7 @@
 // then each step adds W_hh h + b_hh and leaves the rest to the cell. The states live in two small
 // buffers, the one of the step before and the one of this step, in the order of the rows. With a
 // mask these hold mask * h, what the product reads, and the states themselves stand beside them.
+// LayerNorm needs a whole row of a product before the first gate: then all panels of it are kept.
 //
 // The members of a direction's group share its rows, which are independent of each other, or, when
 // those are few or the weights many, its units, in whole panels. A step needs all units of the
@@ -11,6 +12,7 @@
 // touches is its own.
 #pragma once
 
+#include "layernorm.h"
 #include "pack.h"
 #include "step.h"
 
@@ -30,6 +32,7 @@ class ForwardRun {
         : job(job),
           at{job.sizes, job.rows, d},
           group(group_for(member, {d, 0, job.sizes.D, 1})),
+          normalises(job.sizes.normalises),
           packed(packed_forward<Cell, Real>(job.sizes)),
           weights(job.packed + d * packed.elements()) {
         const Sizes& sizes = job.sizes;
@@ -50,7 +53,19 @@ class ForwardRun {
         c = Cell::has_c ? take(rows * h_stride) : nullptr;
         z = take(num * z_panel);
         x = room.take(member.count * R * x_stride) + member.index * R * x_stride;
-        a = room.take(member.count * B * P::width) + member.index * B * P::width;
+        const auto take_own = [&](Size elements) {
+            return room.take(member.count * elements) + member.index * elements;
+        };
+        a = take_own(B * P::width);
+        if (normalises) {
+            zeros = take_own(P::width);
+            a_panel = rows * P::width;
+            product = take(num * a_panel);
+            normalised_z = take_own(B * P::width);
+            const Real* biases = weights + packed.at_biases();
+            const Size half = packed.biases / 2;
+            for (int k : {0, 1}) norm[k] = {biases + k * half, packed.biases, take_own(2 * R)};
+        }
         used = room.used;
         if (group.count == 0) return;
         if (by_rows) {
@@ -97,16 +112,21 @@ class ForwardRun {
                 job.c_n[from + u] = job.c0 ? job.c0[from + u] : Real(0);
                 c[to + u] = fresh ? fresh_state(job.c_fresh, u) : job.c_n[from + u];
             }
-            for (int k : {0, 1}) mask_row(k, r);
         }
+        for (int k : {0, 1}) {
+            if (job.mask) mask_rows(k, at.batch_size());
+        }
+        if (normalises) std::memset(zeros, 0, P::width * sizeof(Real));
         group.meet();
     }
 
-    // What the product reads of row r.
-    void mask_row(Size k, Size r) {
-        const Size from = at.state(r), to = r * h_stride;
-        for (Size u = begin; job.mask && u < end; ++u) {
-            read[k][to + u] = job.mask[from + u] * h[k][to + u];
+    // What the product reads of the first rows.
+    APART void mask_rows(Size k, Size rows) {
+        for (Size r = 0; r < rows; ++r) {
+            const Real* mask = job.mask + at.state(r);
+            const Real* from = h[k] + r * h_stride;
+            Real* to = read[k] + r * h_stride;
+            for (Size u = begin; u < end; ++u) to[u] = mask[u] * from[u];
         }
     }
 
@@ -125,10 +145,14 @@ class ForwardRun {
         for (Size p = mine.begin; p < mine.end; ++p) {
             P::template with_columns<Cell::G>(
                 forward_columns<Cell, Real>(p, job.sizes.H), [&](auto used) {
-                    used.multiply({z + p * z_panel, P::width}, {biases + p * P::width, 0},
-                                  {x, x_stride}, weights + p * P::elements(I), block.rows, I);
+                    const Real* start = normalises ? zeros : biases + p * P::width;
+                    used.multiply({z + p * z_panel, P::width}, {start, 0}, {x, x_stride},
+                                  weights + p * P::elements(I), block.rows, I);
                 });
         }
+        if (!normalises) return;
+        group.meet();
+        norm[0].take_moments(z, z_panel, block.rows, job.sizes.H);
     }
 
     // Step i, whose rows begin at `row` in the block.
@@ -138,24 +162,52 @@ class ForwardRun {
         const Real* biases = weights + packed.at_biases() + packed.biases / 2;
         for (Size p = mine.begin; p < mine.end; ++p) {
             const Real* panel = weights + packed.at_hh() + p * P::elements(H);
-            const Real* bias = biases + p * P::width;
+            const Real* start = normalises ? zeros : biases + p * P::width;
+            Real* a_p = normalises ? product + p * a_panel : a;
             P::template with_columns<Cell::G>(forward_columns<Cell, Real>(p, H), [&](auto used) {
                 // one of any member: the bits are those of one thread
                 if (job.rows.active[at.time(i)] == 1) {
-                    return used.multiply_single(a, bias, read[i % 2], panel, H);
+                    return used.multiply_single(a_p, start, read[i % 2], panel, H);
                 }
-                used.multiply({a, P::width}, {bias, 0}, {read[i % 2], h_stride}, panel, active, H);
+                used.multiply({a_p, P::width}, {start, 0}, {read[i % 2], h_stride}, panel, active,
+                              H);
             });
-            const Real* z_p = z + p * z_panel + row * P::width;
-            const Size first = p * panel_units;
-            for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
-                for (Size r = 0; r < active; ++r) {
-                    const Size offset = r * P::width + (u - first) * Cell::G;
-                    unit_step(units, i, r, u, a + offset, z_p + offset);
-                }
-            });
+            if (!normalises) unit_steps(i, p, a, z + p * z_panel + row * P::width);
         }
+        if (normalises) normalised_steps(i, row);
         finish_rows(i);
+    }
+
+    // What follows the products, which all members have to bring first.
+    APART void normalised_steps(Size i, Size row) {
+        const Size H = job.sizes.H, active = at.active(i);
+        group.meet();
+        norm[1].take_moments(product, a_panel, active, H);
+        for (Size r = 0; job.scales && group.index == 0 && r < active; ++r) {
+            job.scales[2 * at.kept(i, r)] = norm[0].scale(row + r);
+            job.scales[2 * at.kept(i, r) + 1] = norm[1].scale(r);
+        }
+        const auto saved = [&](Size which) {
+            return [=, this](Size r) {
+                Real* saved = job.normalised;
+                return saved ? saved + (2 * at.kept(i, r) + which) * Cell::G * H : nullptr;
+            };
+        };
+        for (Size p = mine.begin; p < mine.end; ++p) {
+            norm[0].normalise(normalised_z, z + p * z_panel, p, {row, row + active}, H, saved(0));
+            norm[1].normalise(a, product + p * a_panel, p, {0, active}, H, saved(1));
+            unit_steps(i, p, a, normalised_z);
+        }
+    }
+
+    ALWAYS_INLINE void unit_steps(Size i, Size p, const Real* a_p, const Real* z_p) {
+        const Size first = p * panel_units, active = at.active(i);
+        for_units<Real>(first, smaller(first + panel_units, job.sizes.H), [&](auto units, Size u) {
+            for (Size r = 0; r < active; ++r) {
+                const Size offset = r * P::width + (u - first) * Cell::G;
+                unit_step(units, i, r, u, a_p + offset, z_p + offset);
+            }
+        });
     }
 
     // The cell's arithmetic for a vector of units, u and following, of row r.
@@ -168,10 +220,6 @@ class ForwardRun {
         if (job.gates) step.gates = job.gates + kept * Cell::S * H + u;
         const Vec<Real> h_new = Cell::forward(units, step);
         units.store(h[(i + 1) % 2] + state, h_new);
-        if (job.mask) {
-            const Vec<Real> mask = units.load(job.mask + at.state(r) + u);
-            units.store(read[(i + 1) % 2] + state, mask * h_new);
-        }
         units.store(job.y + kept * H + u, h_new);
         if (Cell::has_c && job.c) units.store(job.c + kept * H + u, units.load(step.c));
     }
@@ -192,13 +240,14 @@ class ForwardRun {
                 h_new[r * h_stride + u] = fresh_state(job.h_fresh, u);
                 if (Cell::has_c) c[r * h_stride + u] = fresh_state(job.c_fresh, u);
             }
-            mask_row((i + 1) % 2, r);
         }
+        if (job.mask) mask_rows((i + 1) % 2, at.active(i));
     }
 
     const Forward<Real>& job;
     Direction at;
     Group group;
+    bool normalises;
     Packed<P> packed;
     const Real* weights;      // packed, of this direction
     Share mine{};             // panels
@@ -210,6 +259,12 @@ class ForwardRun {
     Real* z;        // [panels, R, width]
     Real* x;        // [R, I] of this member
     Real* a;        // [B, width] of this member
+    // with LayerNorm
+    Size a_panel = 0;
+    Real* zeros;                  // [width] of this member
+    Real* product;                // [panels, B, width] W_hh h
+    Real* normalised_z;           // [B, width] of this member
+    RowNorm<Cell, Real> norm[2];  // of W_ih x, of W_hh h
 };
 
 template <class Cell, class Real>

@@ -37,6 +37,7 @@ constexpr Size block_steps(Size B, Size parts) {
 
 struct Sizes {
     Size N, T, B, D, I, H;
+    bool normalises = false;  // LayerNorm of the pre-activations (layernorm.h)
 };
 
 // Which rows a step has, and where their numbers stand. Rows are numbered by falling length, so
@@ -57,6 +58,8 @@ struct Weights {
     const Real* weight_hh;  // [G, H, H]
     const Real* bias_ih;    // [G, H]    or null
     const Real* bias_hh;    // [G, H]    or null
+    const Real* norm_ih;    // [G, H]    gains of LayerNorm, of W_ih x, or null: without it;
+    const Real* norm_hh;    // [G, H]    of W_hh h; both or none
 };
 
 // Their gradients, written.
@@ -66,6 +69,8 @@ struct WeightGradients {
     Real* weight_hh;
     Real* bias_ih;
     Real* bias_hh;
+    Real* norm_ih;
+    Real* norm_hh;
 };
 
 class Progress;  // team.h
@@ -84,6 +89,8 @@ struct Forward {
     const Real* h_fresh;  // [D, H]       or null: zeros; where a reset begins
     const Real* c_fresh;  // [D, H]       or null; read by the LSTM
     const Real* mask;     // [D, B, H]    or null: ones; the recurrent product reads mask * h_before
+    Real* normalised;     // [N, D, 2, G, H] saved with LayerNorm, or null: v^ of W_ih x, of W_hh h
+    Real* scales;         // [N, D, 2]    saved, or null: 1 / sigma of both
     const Real* packed;   // the weights, by pack_forward
     Sizes sizes;
     Rows rows;
@@ -115,6 +122,8 @@ struct Backward {
     const Real* h_fresh;
     const Real* c_fresh;
     const Real* mask;
+    const Real* normalised;
+    const Real* scales;
     const Real* packed;  // the weights, by pack_backward
     Sizes sizes;
     Rows rows;

@@ -7,6 +7,9 @@
 // after the other in memory, and transposed to where they belong in the end. The sums over a block
 // begin at 0 and are added to the whole, so that a long sequence loses no more digits than its
 // number of blocks.
+//
+// With LayerNorm dz and da are those of the products, W_ih x and W_hh h. The gradients of the
+// biases and gains behind it are summed unit by unit (backward.h) and join the block's sums here.
 #pragma once
 
 #include "pack.h"
@@ -29,6 +32,8 @@ class WeightSums {
     WeightSums(const Sizes& sizes, Size R, Size da_stride, Take take)
         : I(sizes.I),
           H(sizes.H),
+          splits(Cell::splits || sizes.normalises),
+          rows_by_unit(num_rows_by_unit(sizes)),
           panels(num_panels(Cell::G * H, P::width)),
           R(R),
           n_stride(row_stride<Real>(R)),
@@ -38,17 +43,20 @@ class WeightSums {
         zeros = take(P::width);
         dh_fresh = take(H);
         dc_fresh = take(H);
+        by_unit = take(rows_by_unit * H);
     }
 
     static Size elements(const Sizes& sizes) {
-        return num_panels(Cell::G * sizes.H, P::width) * (sizes.I + 1 + Cell::splits + sizes.H) *
-               P::width;
+        const Size splits = Cell::splits || sizes.normalises;
+        return num_panels(Cell::G * sizes.H, P::width) * (sizes.I + 1 + splits + sizes.H) *
+                   P::width +
+               rounded_up(num_rows_by_unit(sizes) * sizes.H, P::width);
     }
 
     // Where the sums are: among those of all lanes, or with null in room of this run.
     template <class Take>
     void keep_in(Real* of_lanes, const Lane& lane, Take take) {
-        const Size own = panels * num_sums() * P::width;
+        const Size own = at_by_unit() + rounded_up(rows_by_unit * H, P::width);
         sums = of_lanes ? of_lanes + lane.index() * own : take(own);
     }
 
@@ -58,7 +66,8 @@ class WeightSums {
         for (Size n = 0; n < n_stride; ++n) columns[I * n_stride + n] = 1;
         for (Size v = 0; v < P::width; ++v) zeros[v] = 0;
         for (Size u = 0; u < H; ++u) dh_fresh[u] = dc_fresh[u] = 0;
-        for (Size k = 0; k < panels * num_sums() * P::width && clears; ++k) sums[k] = 0;
+        for (Size k = 0; k < rows_by_unit * H; ++k) by_unit[k] = 0;
+        for (Size k = 0; k < at_by_unit() + rows_by_unit * H && clears; ++k) sums[k] = 0;
     }
 
     // Rows n, ..., n + count - 1 of the block, `side` at most.
@@ -72,7 +81,7 @@ class WeightSums {
     // group share the panels.
     void add(const Real* dz, const Real* da, Size rows, bool is_first, const Group& group) {
         const Share mine = share_of(panels, group.index, group.count);
-        if (Cell::splits) {
+        if (splits) {
             add_products(dz, 0, 0, I + 1, rows, is_first, mine);
             add_products(da, I, I + 1, 1 + H, rows, is_first, mine);
         } else {
@@ -80,10 +89,25 @@ class WeightSums {
         }
     }
 
+    // The same of what was summed unit by unit, for these units, and begins again at 0.
+    void add_by_unit(Size begin, Size end, bool is_first) {
+        Real* total = sums + at_by_unit();
+        for (Size row = 0; row < rows_by_unit * H; row += H) {
+            for (Size k = row + begin; k < row + end; ++k) {
+                total[k] = is_first ? by_unit[k] : total[k] + by_unit[k];
+                by_unit[k] = 0;
+            }
+        }
+    }
+
     void add_part(const WeightSums& part, const Member& member) const {
         const Share mine = share_of(panels, member.index, member.count);
         const Size panel = num_sums() * P::width;
         for (Size k = mine.begin * panel; k < mine.end * panel; ++k) sums[k] += part.sums[k];
+        if (member.index > 0) return;
+        for (Size k = at_by_unit(); k < at_by_unit() + rows_by_unit * H; ++k) {
+            sums[k] += part.sums[k];
+        }
     }
 
     void add_fresh(const WeightSums& part) const {
@@ -107,10 +131,12 @@ class WeightSums {
                     rows, count);
             };
             write_to(gradients.weight_ih, 0, I);
+            write_to(gradients.weight_hh, I + 1 + splits, H);
+            if (rows_by_unit > 0) continue;
             write_to(gradients.bias_ih, I, 1);
-            write_to(gradients.bias_hh, I + Cell::splits, 1);
-            write_to(gradients.weight_hh, I + 1 + Cell::splits, H);
+            write_to(gradients.bias_hh, I + splits, 1);
         }
+        if (member.index == 0 && rows_by_unit > 0) write_by_unit(gradients);
     }
 
     void write_fresh(Real* dh, Real* dc, Size d) const {
@@ -118,11 +144,29 @@ class WeightSums {
         if (dc) std::memcpy(dc + d * H, dc_fresh, H * sizeof(Real));
     }
 
+    // [G, H] sums over the block, of W_ih x (0) or W_hh h (1) with LayerNorm.
+    Real* of_bias(Size which) const { return by_unit + which * Cell::G * H; }
+    Real* of_gain(Size which) const { return of_bias(2 + which); }
+
     Real *dh_fresh, *dc_fresh;  // [H] gradients of the state that resets begin with
 
   private:
+    // Of LayerNorm: both biases and both gains.
+    static Size num_rows_by_unit(const Sizes& sizes) { return sizes.normalises ? 4 * Cell::G : 0; }
+
+    // Where these stand among the sums: behind the panels.
+    Size at_by_unit() const { return panels * num_sums() * P::width; }
+
+    void write_by_unit(const WeightGradients<Real>& to) const {
+        const Real* from = sums + at_by_unit();
+        for (Real* gradient : {to.bias_ih, to.bias_hh, to.norm_ih, to.norm_hh}) {
+            if (gradient) std::memcpy(gradient, from, Cell::G * H * sizeof(Real));
+            from += Cell::G * H;
+        }
+    }
+
     // Rows of a panel of sums: inputs, 1 and states; the 1 twice where da and dz differ.
-    Size num_sums() const { return I + 1 + Cell::splits + H; }
+    Size num_sums() const { return I + 1 + splits + H; }
 
     // sums [panels, row + count, width] += columns [first + count, rows] da [rows, G, H]
     void add_products(const Real* da, Size first, Size row, Size count, Size rows, bool is_first,
@@ -143,10 +187,11 @@ class WeightSums {
         }
     }
 
-    Size I, H, panels, R, n_stride, da_stride;
+    Size I, H, splits, rows_by_unit, panels, R, n_stride, da_stride;
     Real* columns;  // [I + 1 + H, R]
     Real* right;    // [panels, R, width] da of the block
-    Real* sums;     // [panels, num_sums, width]
+    Real* by_unit;  // [rows_by_unit, H] sums over the block
+    Real* sums;     // [panels, num_sums, width], then [rows_by_unit, H]
     Real* zeros;    // [width]
 };
 

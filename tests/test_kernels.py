@@ -281,10 +281,10 @@ def test_tanh_keeps_the_sign_of_zero(variant):
 
 def test_addresses_are_counted():
     kernel = Kernel(Case("gru"))
-    with pytest.raises(ValueError, match="weights must be 4 addresses, got 3"):
-        kernel.layer.forward([0] * 3, [0] * 10, kernel.sequence, 1)
-    with pytest.raises(ValueError, match="tensors must be 10 addresses, got 9"):
-        kernel.layer.forward([0] * 4, [0] * 9, kernel.sequence, 1)
+    with pytest.raises(ValueError, match="weights must be 6 addresses, got 3"):
+        kernel.layer.forward([0] * 3, [0] * 13, kernel.sequence, 1)
+    with pytest.raises(ValueError, match="tensors must be 13 addresses, got 9"):
+        kernel.layer.forward([0] * 6, [0] * 9, kernel.sequence, 1)
 
 
 def test_unknown_names_are_refused_with_the_known_ones():

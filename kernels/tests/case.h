@@ -21,10 +21,13 @@ struct Case {
     std::vector<std::int64_t> batch_sizes{};  // [T], or empty: the rows are not packed
     bool resets = false;                      // at every third place or so
     bool mask = false;                        // recurrent dropout
+    bool norms = false;                       // LayerNorm
 
     Size G() const { return num_gates[int(cell)]; }
     Size S() const { return G() > 1 ? 4 : 0; }
     bool is_lstm() const { return cell == CellKind::lstm; }
+
+    bool has_weight(int k) const { return k < 2 || (k < 4 ? bias : norms); }
 
     Size N() const {
         Size places = batch_sizes.empty() ? T * B : 0;
@@ -57,6 +60,7 @@ struct Case {
         if (!batch_sizes.empty()) text += " packed";
         if (resets) text += " resets";
         if (mask) text += " mask";
+        if (norms) text += " norms";
         return text;
     }
 };
@@ -65,14 +69,14 @@ constexpr CellKind every_cell[] = {CellKind::elman_tanh, CellKind::elman_relu, C
                                    CellKind::gru};
 
 // What goes in and comes out of one forward and one backward run; shapes as in kernels.h. Of
-// weights the order is weight_ih, weight_hh, bias_ih, bias_hh.
+// weights the order is weight_ih, weight_hh, bias_ih, bias_hh, norm_ih, norm_hh.
 template <class Real>
 struct Tensors {
     using Tensor = std::vector<Real>;
-    Tensor x, h0, c0, h_fresh, c_fresh, mask, weights[2][4], dy, dh_n, dc_n;
+    Tensor x, h0, c0, h_fresh, c_fresh, mask, weights[2][6], dy, dh_n, dc_n;
     std::vector<std::uint8_t> reset;
-    Tensor y, h_n, c_n, c, gates;
-    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][4];
+    Tensor y, h_n, c_n, c, gates, normalised, scales;
+    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][6];
 };
 
 // Calls body(a tensor, its elements, the scale of its numbers) for everything that goes in.
@@ -82,9 +86,10 @@ void for_inputs(const Case& job, Tensors<Real>& tensors, Body body) {
     body(tensors.x, N * job.I, 1.0);
     for (auto* initial : {&tensors.h0, &tensors.c0}) body(*initial, state, 0.5);
     for (auto* begin : {&tensors.h_fresh, &tensors.c_fresh}) body(*begin, fresh, 0.5);
-    const Size rows = job.G() * job.H, columns[4] = {job.I, job.H, 1, 1};
+    const Size rows = job.G() * job.H, columns[6] = {job.I, job.H, 1, 1, 1, 1};
     for (Size d = 0; d < job.D; ++d) {
-        for (int k = 0; k < (job.bias ? 4 : 2); ++k) {
+        for (int k = 0; k < 6; ++k) {
+            if (!job.has_weight(k)) continue;
             body(tensors.weights[d][k], rows * columns[k], 1 / std::sqrt(double(columns[k] + 1)));
         }
     }
@@ -108,7 +113,8 @@ void for_outputs(const Case& job, Tensors<Real>& tensors, Body body) {
         body("dc_fresh", tensors.dc_fresh, fresh);
     }
     for (Size d = 0; d < job.D; ++d) {
-        for (int k = 0; k < (job.bias ? 4 : 2); ++k) {
+        for (int k = 0; k < 6; ++k) {
+            if (!job.has_weight(k)) continue;
             body("dweights", tensors.dweights[d][k], Size(tensors.weights[d][k].size()));
         }
     }

@@ -23,6 +23,8 @@ void make_room(const Case& job, Tensors<Real>& tensors) {
     });
     tensors.c.resize(job.is_lstm() ? job.N() * job.D * job.H : 0);
     tensors.gates.resize(job.N() * job.D * job.S() * job.H);
+    tensors.normalised.resize(job.norms ? 2 * job.N() * job.D * job.G() * job.H : 0);
+    tensors.scales.resize(job.norms ? 2 * job.N() * job.D : 0);
 }
 
 inline RowTables tables_of(const Case& job) {
@@ -41,7 +43,8 @@ std::vector<Weights<Real>> weights_of(const Case& job, const Tensors<Real>& tens
     std::vector<Weights<Real>> weights;
     for (Size d = 0; d < job.D; ++d) {
         const auto& w = tensors.weights[d];
-        weights.push_back({w[0].data(), w[1].data(), w[2].data(), w[3].data()});
+        weights.push_back(
+            {w[0].data(), w[1].data(), w[2].data(), w[3].data(), w[4].data(), w[5].data()});
     }
     return weights;
 }
@@ -59,6 +62,8 @@ Forward<Real> forward_job(const Case& job, Tensors<Real>& tensors, const RowTabl
             .h_fresh = tensors.h_fresh.data(),
             .c_fresh = tensors.c_fresh.data(),
             .mask = tensors.mask.data(),
+            .normalised = tensors.normalised.data(),
+            .scales = tensors.scales.data(),
             .packed = nullptr,
             .sizes = sizes_of(job),
             .rows = tables.rows(tensors.reset.data()),
@@ -75,8 +80,7 @@ void run_forward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
 }
 
 template <class Real>
-void run_backward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
-    const RowTables tables = tables_of(job);
+Backward<Real> backward_job(const Case& job, Tensors<Real>& tensors, const RowTables& tables) {
     Backward<Real> backward{.weights = {},
                             .sums = nullptr,
                             .adds = false,
@@ -97,16 +101,25 @@ void run_backward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
                             .h_fresh = tensors.h_fresh.data(),
                             .c_fresh = tensors.c_fresh.data(),
                             .mask = tensors.mask.data(),
+                            .normalised = tensors.normalised.data(),
+                            .scales = tensors.scales.data(),
                             .packed = nullptr,
                             .sizes = sizes_of(job),
                             .rows = tables.rows(tensors.reset.data()),
                             .workspace = nullptr};
     for (Size d = 0; d < job.D; ++d) {
         auto& dw = tensors.dweights[d];
-        backward.weights[d] = {dw[0].data(), dw[1].data(), dw[2].data(), dw[3].data()};
+        backward.weights[d] = {dw[0].data(), dw[1].data(), dw[2].data(),
+                               dw[3].data(), dw[4].data(), dw[5].data()};
     }
-    run_pass<Real>(job.cell, backward, weights_of(job, tensors).data(), layer.backward,
-                   job.threads);
+    return backward;
+}
+
+template <class Real>
+void run_backward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
+    const RowTables tables = tables_of(job);
+    run_pass<Real>(job.cell, backward_job(job, tensors, tables), weights_of(job, tensors).data(),
+                   layer.backward, job.threads);
 }
 
 }  // namespace throughtime

@@ -68,12 +68,15 @@ class Layer:
         """Runs the layer over a sequence.
 
         Args:
-            weights: of each direction weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H] and
-                bias_hh [G*H]; biases may be 0.
+            weights: of each direction weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H],
+                bias_hh [G*H], and the gains of LayerNorm norm_ih [G*H] and norm_hh [G*H];
+                biases may be 0, and both gains: without LayerNorm.
             tensors: written: y [N, D, H], h_n [D, B, H], c_n [D, B, H] (LSTM, else 0); saved for
                 the backward pass or 0: c [N, D, H] (LSTM), gates [N, D, S, H]; read: x [N, I];
                 h0, c0 [D, B, H] or 0 for zeros; h_fresh, c_fresh [D, H], where a reset begins,
-                or 0 for zeros; mask [D, B, H] of the recurrent product's mask * h, or 0 for ones.
+                or 0 for zeros; mask [D, B, H] of the recurrent product's mask * h, or 0 for ones;
+                saved of LayerNorm or 0: normalised [N, D, 2, G, H] and scales [N, D, 2], what the
+                normalised products W_ih x and W_hh h are, and 1 / sigma of both.
             sequence: the rows.
             threads: at most so many threads; the result has the same bits for any number.
 
@@ -95,10 +98,12 @@ class Layer:
 
         Args:
             weights: as in `forward`.
-            gradients: of the weights, in the same order; written, 0 for absent biases.
+            gradients: of the weights, in the same order; written, 0 for absent biases
+                and gains.
             tensors: written: dx [D, N, I], to be summed over D; dh0, dc0 [D, B, H]; dh_fresh,
                 dc_fresh [D, H]; each may be 0; read: dy [N, D, H], dh_n, dc_n [D, B, H] or 0
-                for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh, mask as in `forward`.
+                for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh, mask, normalised, scales as
+                in `forward`.
             sequence: as in `forward`.
             threads: as in `forward`.
             sums: where several runs sum the gradients of the weights, `num_sums` numbers; 0: here.
@@ -109,8 +114,8 @@ class Layer:
             ValueError: another number of addresses.
         """
 
-    def num_sums(self, B: int) -> int:
-        """How many numbers `sums` of a backward run holds for B rows."""
+    def num_sums(self, B: int, normalises: bool = False) -> int:
+        """How many numbers `sums` of a backward run holds for B rows; with LayerNorm or without."""
 
 class Session32:
     """A stack of layers and a readout in float32 that keep their state from step to step.

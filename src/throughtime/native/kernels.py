@@ -158,7 +158,7 @@ def _prepare(
         c = by_step(places, D, H) if kernel.has_cell_state else None
     x, *weights = dense((x, *weights))
     starts = dense(states) if states else ()
-    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), None, None, None)
+    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), *[None] * 5)
     saved = tuple([kept for kept in (gates, c) if kept is not None])
     return _Run((y, *finals), saved, tensors, *_crossing(call, x, B, weights), weights)
 
@@ -203,9 +203,9 @@ def backward(
     dstates = [torch.empty_like(state) for state in starts]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
     outputs = (dx, *_pair(dstates), None, None)
-    read = (given[0], *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None, None)
+    read = (given[0], *_pair(given[1:]), x, y, c, gates, *_pair(starts), *[None] * 5)
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
-    gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * 4 * D)
+    gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * 6 * D)
     tensors = _addresses(outputs + read)
     if sums is None:
         layer.backward(addresses, gradients, tensors, sequence, threads)
@@ -238,7 +238,7 @@ class GradientSums:
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
         gradients = _addresses(_by_direction(dweights, D))
         (kept,) = _addresses([self.numbers])
-        layer.backward(addresses, gradients, [0] * 17, sequence, threads, kept, True)
+        layer.backward(addresses, gradients, [0] * 19, sequence, threads, kept, True)
         return dweights
 
 
@@ -283,10 +283,9 @@ def _gates_and_c(kernel: Kernel, saved: Sequence[Tensor]) -> tuple[Tensor | None
 
 
 def _by_direction(weights: Sequence[Tensor], D: int) -> Sequence[Tensor | None]:
-    """Four weights per direction, None for absent biases."""
-    if len(weights) == 4 * D:
-        return weights
-    return [weight for d in range(D) for weight in (*weights[2 * d : 2 * d + 2], None, None)]
+    """Six weights per direction, None for absent biases and for the gains of LayerNorm."""
+    n = len(weights) // D
+    return [w for d in range(D) for w in (*weights[n * d : n * d + n], *[None] * (6 - n))]
 
 
 def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
