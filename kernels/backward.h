@@ -12,6 +12,7 @@
 #pragma once
 
 #include "layernorm.h"
+#include "options.h"
 #include "step.h"
 #include "weight_sums.h"
 
@@ -53,6 +54,13 @@ class BackwardRun {
         zeros = shared(larger(H, P::width));
         sums = WeightSums<Cell, Real>(sizes, R, da_stride, shared);
         sums.keep_in(job.sums, lane, shared);
+        options = {job.keep_h,
+                   job.keep_c,
+                   job.keep_h_share,
+                   job.keep_c_share,
+                   job.peepholes[at.d],
+                   sums.of_peepholes(),
+                   job.dc};
         used = room.used;
         if (group.count == 0) return;
         mine_ih = share_of(packed.panels_ih, group.index, group.count);
@@ -72,7 +80,9 @@ class BackwardRun {
             Size row = block.rows;
             for (Size i = block.end - 1; i >= block.begin; --i) {
                 row -= at.active(i);
-                gate_gradients(i, row);
+                options.if_plain([=, this](auto is_plain) __attribute__((always_inline)) {
+                    gate_gradients<is_plain>(i, row);
+                });
                 group.meet();
                 if (job.sizes.normalises) {
                     norm_gradients(i, row);
@@ -82,7 +92,9 @@ class BackwardRun {
             }
             const bool is_first = end == job.sizes.T && !job.adds;
             sums.add(dz, da, block.rows, is_first, group);
-            sums.add_by_unit(this->begin, this->end, is_first);
+            if (job.peepholes[at.d] || job.sizes.normalises) {
+                sums.add_by_unit(this->begin, this->end, is_first);
+            }
             input_gradients(block);
             group.meet();  // before the buffers are written again
             end = block.begin;
@@ -142,7 +154,8 @@ class BackwardRun {
     // da of this member's part of step i, whose rows begin at `row` in the block. dh and dc hold
     // what arrives from the steps after; what bypasses the product is left there for the step
     // before.
-    void gate_gradients(Size i, Size row) {
+    template <bool is_plain>
+    ALWAYS_INLINE void gate_gradients(Size i, Size row) {
         const Size H = job.sizes.H, active = at.active(i);
         for (Size r = 0; r < active; ++r) {
             const Size kept = at.kept(i, r), state = r * h_stride;
@@ -153,6 +166,7 @@ class BackwardRun {
             for_units<Real>(begin, end, [&](auto units, Size u) {
                 StepBackward<Real> step{};
                 step.H = H;
+                step.g = job.g;
                 step.dz = dz_r + u;
                 step.da = da_r + u;
                 step.h = job.y + kept * H + u;
@@ -160,12 +174,13 @@ class BackwardRun {
                 if (Cell::S > 0) step.gates = job.gates + kept * Cell::S * H + u;
                 if constexpr (Cell::has_c) {
                     step.dc = dc + state + u;
-                    step.c = job.c + kept * H + u;
                     step.c_before = c_before + u;
                 }
                 Vec<Real> dh_u = units.load(dh + state + u);
                 if (job.dy) dh_u += units.load(job.dy + kept * H + u);
-                units.store(dh + state + u, Cell::backward(units, dh_u, step));
+                const Size at_u = kept * H + u;
+                units.store(dh + state + u,
+                            options.template backward<is_plain>(units, dh_u, step, at_u, u));
             });
         }
     }
@@ -257,6 +272,7 @@ class BackwardRun {
     const Backward<Real>& job;
     Direction at;
     Group group;
+    Options<Cell, Real> options;
     Packed<P> packed;
     const Real* weights;         // packed, of this direction
     Share mine_ih{}, mine_hh{};  // panels of inputs, and of units
@@ -315,10 +331,15 @@ void backward(const Backward<Real>& job, const Member& member) {
         for (Size part = 1; part < parts; ++part) {
             const WeightSums<Cell, Real> other = run_of(d, part).weight_sums();
             if (job.weights[d].weight_hh) total.add_part(other, member);
-            if (member.index == 0) total.add_fresh(other);
+            if (member.index > 0) continue;
+            total.add_fresh(other);
+            const bool norms = job.sizes.normalises && job.weights[d].weight_hh;
+            if (job.weights[d].peepholes || norms) total.add_by_unit_of(other);
         }
         total.write(job.weights[d], member);
-        if (member.index == 0) total.write_fresh(job.dh_fresh, job.dc_fresh, d);
+        if (member.index > 0) continue;
+        total.write_fresh(job.dh_fresh, job.dc_fresh, d);
+        total.write_by_unit(job.weights[d]);
     }
 }
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "layernorm.h"
+#include "options.h"
 #include "pack.h"
 #include "step.h"
 
@@ -33,6 +34,7 @@ class ForwardRun {
           at{job.sizes, job.rows, d},
           group(group_for(member, {d, 0, job.sizes.D, 1})),
           normalises(job.sizes.normalises),
+          options(job.keep_h, job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[d]),
           packed(packed_forward<Cell, Real>(job.sizes)),
           weights(job.packed + d * packed.elements()) {
         const Sizes& sizes = job.sizes;
@@ -172,7 +174,11 @@ class ForwardRun {
                 used.multiply({a_p, P::width}, {start, 0}, {read[i % 2], h_stride}, panel, active,
                               H);
             });
-            if (!normalises) unit_steps(i, p, a, z + p * z_panel + row * P::width);
+            if (normalises) continue;
+            const Real* z_p = z + p * z_panel + row * P::width;
+            options.if_plain([=, this](auto is_plain) __attribute__((always_inline)) {
+                unit_steps<is_plain>(i, p, z_p);
+            });
         }
         if (normalises) normalised_steps(i, row);
         finish_rows(i);
@@ -196,29 +202,33 @@ class ForwardRun {
         for (Size p = mine.begin; p < mine.end; ++p) {
             norm[0].normalise(normalised_z, z + p * z_panel, p, {row, row + active}, H, saved(0));
             norm[1].normalise(a, product + p * a_panel, p, {0, active}, H, saved(1));
-            unit_steps(i, p, a, normalised_z);
+            options.if_plain([=, this](auto is_plain) __attribute__((always_inline)) {
+                unit_steps<is_plain>(i, p, normalised_z);
+            });
         }
     }
 
-    ALWAYS_INLINE void unit_steps(Size i, Size p, const Real* a_p, const Real* z_p) {
+    // The cell's arithmetic for panel p.
+    template <bool is_plain>
+    ALWAYS_INLINE void unit_steps(Size i, Size p, const Real* z_p) {
         const Size first = p * panel_units, active = at.active(i);
         for_units<Real>(first, smaller(first + panel_units, job.sizes.H), [&](auto units, Size u) {
             for (Size r = 0; r < active; ++r) {
                 const Size offset = r * P::width + (u - first) * Cell::G;
-                unit_step(units, i, r, u, a_p + offset, z_p + offset);
+                unit_step<is_plain>(units, i, r, u, a + offset, z_p + offset);
             }
         });
     }
 
-    // The cell's arithmetic for a vector of units, u and following, of row r.
-    template <class Units>
+    // The same for a vector of units, u and following, of row r.
+    template <bool is_plain, class Units>
     ALWAYS_INLINE void unit_step(Units units, Size i, Size r, Size u, const Real* a_u,
                                  const Real* z_u) {
         const Size H = job.sizes.H, kept = at.kept(i, r), state = r * h_stride + u;
-        Step<Real> step{a_u, z_u, h[i % 2] + state, nullptr, nullptr, H};
+        Step<Real> step{a_u, z_u, h[i % 2] + state, nullptr, nullptr, nullptr, H, job.g};
         if (Cell::has_c) step.c = c + state;
         if (job.gates) step.gates = job.gates + kept * Cell::S * H + u;
-        const Vec<Real> h_new = Cell::forward(units, step);
+        const Vec<Real> h_new = options.template forward<is_plain>(units, step, kept * H + u, u);
         units.store(h[(i + 1) % 2] + state, h_new);
         units.store(job.y + kept * H + u, h_new);
         if (Cell::has_c && job.c) units.store(job.c + kept * H + u, units.load(step.c));
@@ -248,6 +258,7 @@ class ForwardRun {
     Direction at;
     Group group;
     bool normalises;
+    Options<Cell, Real> options;
     Packed<P> packed;
     const Real* weights;      // packed, of this direction
     Share mine{};             // panels

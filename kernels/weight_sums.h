@@ -8,8 +8,8 @@
 // begin at 0 and are added to the whole, so that a long sequence loses no more digits than its
 // number of blocks.
 //
-// With LayerNorm dz and da are those of the products, W_ih x and W_hh h. The gradients of the
-// biases and gains behind it are summed unit by unit (backward.h) and join the block's sums here.
+// With LayerNorm dz and da are those of the products, W_ih x and W_hh h; the gradients of biases
+// and gains behind it, and those of peepholes, are added up unit by unit where they arise.
 #pragma once
 
 #include "pack.h"
@@ -32,7 +32,8 @@ class WeightSums {
     WeightSums(const Sizes& sizes, Size R, Size da_stride, Take take)
         : I(sizes.I),
           H(sizes.H),
-          splits(Cell::splits || sizes.normalises),
+          normalises(sizes.normalises),
+          splits(Cell::splits || normalises),
           rows_by_unit(num_rows_by_unit(sizes)),
           panels(num_panels(Cell::G * H, P::width)),
           R(R),
@@ -104,10 +105,6 @@ class WeightSums {
         const Share mine = share_of(panels, member.index, member.count);
         const Size panel = num_sums() * P::width;
         for (Size k = mine.begin * panel; k < mine.end * panel; ++k) sums[k] += part.sums[k];
-        if (member.index > 0) return;
-        for (Size k = at_by_unit(); k < at_by_unit() + rows_by_unit * H; ++k) {
-            sums[k] += part.sums[k];
-        }
     }
 
     void add_fresh(const WeightSums& part) const {
@@ -115,6 +112,11 @@ class WeightSums {
             dh_fresh[u] += part.dh_fresh[u];
             dc_fresh[u] += part.dc_fresh[u];
         }
+    }
+
+    void add_by_unit_of(const WeightSums& part) const {
+        const Size at = at_by_unit();
+        for (Size k = at; k < at + rows_by_unit * H; ++k) sums[k] += part.sums[k];
     }
 
     // Writes this member's share of the gradients.
@@ -132,11 +134,10 @@ class WeightSums {
             };
             write_to(gradients.weight_ih, 0, I);
             write_to(gradients.weight_hh, I + 1 + splits, H);
-            if (rows_by_unit > 0) continue;
+            if (normalises) continue;
             write_to(gradients.bias_ih, I, 1);
             write_to(gradients.bias_hh, I + splits, 1);
         }
-        if (member.index == 0 && rows_by_unit > 0) write_by_unit(gradients);
     }
 
     void write_fresh(Real* dh, Real* dc, Size d) const {
@@ -144,26 +145,33 @@ class WeightSums {
         if (dc) std::memcpy(dc + d * H, dc_fresh, H * sizeof(Real));
     }
 
-    // [G, H] sums over the block, of W_ih x (0) or W_hh h (1) with LayerNorm.
-    Real* of_bias(Size which) const { return by_unit + which * Cell::G * H; }
+    // Writes what was summed unit by unit.
+    void write_by_unit(const WeightGradients<Real>& to) const {
+        const Real* from = sums + at_by_unit();
+        const auto write_rows = [&](Real* gradient, Size rows) {
+            if (gradient) std::memcpy(gradient, from, rows * H * sizeof(Real));
+            from += rows * H;
+        };
+        write_rows(to.peepholes, Cell::P);
+        if (!normalises) return;
+        for (Real* of : {to.bias_ih, to.bias_hh, to.norm_ih, to.norm_hh}) write_rows(of, Cell::G);
+    }
+
+    // [P, H] and [G, H] sums over the block: of peepholes, and with LayerNorm of the biases and the
+    // gains of W_ih x (0) or W_hh h (1).
+    Real* of_peepholes() const { return by_unit; }
+    Real* of_bias(Size which) const { return by_unit + (Cell::P + which * Cell::G) * H; }
     Real* of_gain(Size which) const { return of_bias(2 + which); }
 
     Real *dh_fresh, *dc_fresh;  // [H] gradients of the state that resets begin with
 
   private:
-    // Of LayerNorm: both biases and both gains.
-    static Size num_rows_by_unit(const Sizes& sizes) { return sizes.normalises ? 4 * Cell::G : 0; }
+    static Size num_rows_by_unit(const Sizes& sizes) {
+        return Cell::P + (sizes.normalises ? 4 * Cell::G : 0);
+    }
 
     // Where these stand among the sums: behind the panels.
     Size at_by_unit() const { return panels * num_sums() * P::width; }
-
-    void write_by_unit(const WeightGradients<Real>& to) const {
-        const Real* from = sums + at_by_unit();
-        for (Real* gradient : {to.bias_ih, to.bias_hh, to.norm_ih, to.norm_hh}) {
-            if (gradient) std::memcpy(gradient, from, Cell::G * H * sizeof(Real));
-            from += Cell::G * H;
-        }
-    }
 
     // Rows of a panel of sums: inputs, 1 and states; the 1 twice where da and dz differ.
     Size num_sums() const { return I + 1 + splits + H; }
@@ -187,7 +195,9 @@ class WeightSums {
         }
     }
 
-    Size I, H, splits, rows_by_unit, panels, R, n_stride, da_stride;
+    Size I, H;
+    bool normalises;
+    Size splits, rows_by_unit, panels, R, n_stride, da_stride;
     Real* columns;  // [I + 1 + H, R]
     Real* right;    // [panels, R, width] da of the block
     Real* by_unit;  // [rows_by_unit, H] sums over the block

@@ -21,17 +21,27 @@ class Case:
 
     name: str
     layer: type[nn.Module]
-    torch_layer: type[nn.Module]
+    torch_layer: type[nn.Module] | None
     options: dict[str, Any] = field(default_factory=dict)
 
     def pair(self, seed: int = 0, **options: Any) -> tuple[nn.Module, nn.Module]:
         """Our layer and torch's, float64, with the same weights."""
         options = {"input_size": I, "hidden_size": H, "dtype": torch.float64} | options
+        ours = self.make(seed, **options)
         torch.manual_seed(seed)
         theirs = self.torch_layer(**options, **self.options)
-        ours = self.layer(**options, **self.options)
         ours.load_state_dict(theirs.state_dict())
         return ours, theirs
+
+    def make(self, seed: int = 0, **options: Any) -> nn.Module:
+        """Our layer, float64, with no weight at a value of its beginning."""
+        options = {"input_size": I, "hidden_size": H, "dtype": torch.float64} | options
+        torch.manual_seed(seed)
+        layer = self.layer(**options, **self.options)
+        with torch.no_grad():
+            for weight in layer.parameters():
+                weight += torch.randn_like(weight) / 9
+        return layer
 
 
 CASES = [
@@ -40,6 +50,50 @@ CASES = [
     Case("lstm", tt.LSTM, nn.LSTM),
     Case("gru", tt.GRU, nn.GRU),
 ]
+
+OPTIONS = [
+    Case("rnn-softsign", tt.RNN, None, {"nonlinearity": "softsign"}),
+    Case("rnn-sin", tt.RNN, None, {"nonlinearity": torch.sin}),
+    Case("lstm-peepholes", tt.LSTM, None, {"peepholes": True}),
+    Case("lstm-coupled", tt.LSTM, None, {"coupled": True}),
+    Case("lstm-coupled-peepholes", tt.LSTM, None, {"coupled": True, "peepholes": True}),
+    Case("gru-reset-before", tt.GRU, None, {"reset_after": False}),
+    *(
+        Case(f"{case.name}-{name}", case.layer, None, case.options | options)
+        for case in CASES
+        for name, options in {
+            "norm": {"layer_norm": True},
+            "initial": {"learn_initial": True},
+            "zoneout": {"zoneout": 0.3},
+            "recurrent-dropout": {"recurrent_dropout": 0.4},
+        }.items()
+    ),
+    Case(
+        "lstm-everything",
+        tt.LSTM,
+        None,
+        {
+            "peepholes": True,
+            "layer_norm": True,
+            "learn_initial": True,
+            "recurrent_dropout": 0.4,
+            "zoneout": (0.2, 0.5),
+        },
+    ),
+    Case(
+        "gru-everything",
+        tt.GRU,
+        None,
+        {
+            "reset_after": False,
+            "layer_norm": True,
+            "learn_initial": True,
+            "recurrent_dropout": 0.4,
+            "zoneout": 0.2,
+        },
+    ),
+]
+"""Every option that changes a cell, alone and together; torch has no counterpart."""
 
 SINGLE_CASES = [
     Case("rnn-tanh", tt.RNNCell, nn.RNNCell),

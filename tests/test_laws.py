@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from cases import CASES, I, flat, random_state
+from cases import CASES, OPTIONS, I, flat, random_state
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -28,12 +28,21 @@ class Call:
 
     def run(self):
         """Y and the final states."""
-        hx = tuple(self.state) if len(self.state) == 2 else self.state[0]
+        hx = self.packed(self.state)
         x, reset, is_flipped = self.x, self.reset, self.layer.batch_first
         if is_flipped:
             x, reset = x.transpose(0, 1), None if reset is None else reset.transpose(0, 1)
         y, *final = flat(self.layer(x, hx, lengths=self.lengths, reset=reset))
         return [y.transpose(0, 1) if is_flipped else y, *final]
+
+    @staticmethod
+    def packed(fields):
+        """A state in the form of torch.nn."""
+        return tuple(fields) if len(fields) == 2 else fields[0]
+
+    def beginning(self):
+        """What a row begins afresh from."""
+        return flat(self.layer.initial_state(self.x.shape[1]).to_torch())
 
     @property
     def leaves(self):
@@ -49,7 +58,7 @@ class Call:
 @st.composite
 def calls(draw, directions=(1, 2), layers=(1, 2), least_steps=1):
     """A call with lengths and resets, each of which may stand anywhere."""
-    case = draw(st.sampled_from(CASES))
+    case = draw(st.sampled_from(CASES) | st.sampled_from(OPTIONS))
     T, B = draw(st.integers(least_steps, 7)), draw(st.integers(1, 4))
     options = {
         "num_layers": draw(st.sampled_from(layers)),
@@ -57,9 +66,11 @@ def calls(draw, directions=(1, 2), layers=(1, 2), least_steps=1):
         "bias": draw(st.booleans()),
         "batch_first": draw(st.booleans()),
     }
-    if case.name == "lstm":
+    if case.name.startswith("lstm"):
         options["proj_size"] = draw(st.sampled_from([0, 0, 3]))
-    layer, _ = case.pair(draw(st.integers(0, 99)), **options)
+    if options["num_layers"] > 1:
+        options["residual"] = draw(st.booleans())
+    layer = case.make(draw(st.integers(0, 99)), **options).eval()  # what is drawn: test_options
     lengths = draw(st.lists(st.integers(0, T), min_size=B, max_size=B))
     resets = draw(st.lists(st.booleans(), min_size=T * B, max_size=T * B))
     x = torch.randn(T, B, I, dtype=torch.float64, requires_grad=True)
@@ -78,7 +89,8 @@ def on(path):
 
 def gradients(outputs, leaves):
     """Of a function whose slope is 1 at 0, so that padded outputs get a gradient."""
-    return torch.autograd.grad(sum(out.sin().sum() for out in outputs), leaves)
+    loss = sum(out.sin().sum() for out in outputs)
+    return torch.autograd.grad(loss, leaves, materialize_grads=True)
 
 
 def check_same(ours, theirs):
@@ -103,13 +115,13 @@ def by_direction(call, forward, reverse):
 
 def piecewise(call):
     """One row alone, each piece between two resets a call of its own without lengths or resets."""
-    n, zeros = int(call.lengths), [torch.zeros_like(field) for field in call.state]
+    n, fresh = int(call.lengths), call.beginning()
     resets = [] if call.reset is None else call.reset[:n, 0].nonzero().flatten().tolist()
     bounds = [0, *[t for t in resets if t > 0], n]
-    forward, reverse, outputs = (zeros if 0 in resets else call.state), call.state, []
+    forward, reverse, outputs = (fresh if 0 in resets else call.state), call.state, []
     finals = []
     for k, (begin, end) in enumerate(pairwise(bounds)):
-        first, last = forward if k == 0 else zeros, reverse if end == n else zeros
+        first, last = forward if k == 0 else fresh, reverse if end == n else fresh
         piece = replace(call, x=call.x[begin:end], state=by_direction(call, first, last))
         y, *final = replace(piece, lengths=None, reset=None).run()
         outputs.append(y)

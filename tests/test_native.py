@@ -5,6 +5,7 @@ import torch
 from cases import CASES, B, I, T, flat, name_of, packed, random_state, worst_error
 from torch.autograd import gradcheck, gradgradcheck
 
+import throughtime as tt
 from throughtime.layers import unroll_directions
 from throughtime.sequences import Rows
 
@@ -173,7 +174,7 @@ def test_the_loop_itself_is_torch(case, form):
     ours, theirs = case.pair(bidirectional=True)
     x = packed([2, 5, 3]) if form == "packed" else torch.randn(T, B, I).double()
     state = random_state(theirs, 2, B)
-    start = ours._to_state(state)
+    (start,) = tt.States.from_torch(state, num_directions=2)
     data, batch_sizes = flat(x)[0], None
     if form == "packed":
         batch_sizes = x.batch_sizes

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from throughtime.layers import GRUCell as GRUCell
     from throughtime.layers import LSTMCell as LSTMCell
     from throughtime.layers import RNNCell as RNNCell
+    from throughtime.layers import States as States
     from throughtime.layers import convert as convert
     from throughtime.onnx import export_onnx as export_onnx
 
 __version__ = "0.1.0"
 
-_HOME = dict.fromkeys(["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "convert"], "layers")
+_HOME = dict.fromkeys(
+    ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "States", "convert"], "layers"
+)
 _HOME["export_onnx"] = "onnx"
 _MODULES = "bptt cells decode errors init instruments layers native stream".split()
 

@@ -147,7 +147,11 @@ def _cells(layer: nn.Module, function: str, *kinds: type[Any]) -> Iterator[Any]:
     """The cells of all layers and directions, over the parameters themselves."""
     found = []
     if isinstance(layer, Recurrent | SingleStep):
-        found = [cell for directions in layer.cells() for cell in directions]
+        found = [
+            cell.cell if isinstance(cell, cells.Zoneout) else cell
+            for directions in layer.cells()
+            for cell in directions
+        ]
     if not found or not isinstance(found[0], kinds):
         names = ", ".join(kind.__name__ for kind in kinds).replace("Elman", "RNN")
         raise OptionError(

@@ -1,8 +1,22 @@
 """One step: the cells, each the equations of its paper over explicit weights."""
 
-from throughtime.cells.cell import AnyCell, Cell, HiddenState, LSTMState, State
-from throughtime.cells.elman import Elman
+from throughtime.cells.cell import AnyCell, Cell, HiddenState, Inside, LSTMState, OpenCell, State
+from throughtime.cells.elman import NONLINEARITIES, Elman
 from throughtime.cells.gru import GRU
 from throughtime.cells.lstm import LSTM
+from throughtime.cells.zoneout import Zoneout
 
-__all__ = ["GRU", "LSTM", "AnyCell", "Cell", "Elman", "HiddenState", "LSTMState", "State"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "NONLINEARITIES",
+    "AnyCell",
+    "Cell",
+    "Elman",
+    "HiddenState",
+    "Inside",
+    "LSTMState",
+    "OpenCell",
+    "State",
+    "Zoneout",
+]

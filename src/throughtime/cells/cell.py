@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -34,9 +35,6 @@ class Cell(Protocol[S]):
     The first field of every state is h, the output of the step.
     """
 
-    gates: ClassVar[tuple[str, ...]]
-    """Names of the blocks of rows of the weights, in their order."""
-
     def project(self, x: Tensor) -> Tensor:
         """The input's part of the pre-activations, [..., I] to [..., G*H]."""
         ...
@@ -46,8 +44,32 @@ class Cell(Protocol[S]):
         ...
 
     def initial_state(self, batch: int) -> S:
-        """The state before the first step: zeros, like `torch.nn`."""
+        """The state before the first step: zeros, like `torch.nn`, or one that is learned."""
         ...
 
 
 AnyCell = Cell[Any]
+
+
+class Inside(NamedTuple):
+    """What a cell computes on the way from one state to the next; axes [..., H]."""
+
+    pre_activations: dict[str, Tensor]  # by the names of the gates
+    gates: dict[str, Tensor]  # after their activation
+    state: Any  # the new one
+
+
+class OpenCell(Cell[S], Protocol[S]):
+    """A cell that shows what a step is made of; all of ours do.
+
+    `inside` may be asked for one step, [B, ·], or for all of a sequence at once, [T, B, ·].
+    """
+
+    @property
+    def gates(self) -> Sequence[str]:
+        """Names of the blocks of rows of the weights, in their order."""
+        ...
+
+    def inside(self, z: Tensor, state: S) -> Inside:
+        """Gates, pre-activations and the new state, of which `step` is the last."""
+        ...

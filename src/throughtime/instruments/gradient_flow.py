@@ -139,7 +139,6 @@ class _Watched:
     """A cell that keeps each h it hands out, before anything else is computed from it."""
 
     def __init__(self, cell: AnyCell) -> None:
-        self.gates = cell.gates
         self.project = cell.project
         self.initial_state = cell.initial_state
         self.cell = cell

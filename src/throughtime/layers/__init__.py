@@ -7,6 +7,7 @@ from throughtime.layers.recurrent import Recurrent
 from throughtime.layers.rnn import RNN
 from throughtime.layers.single import GRUCell, LSTMCell, RNNCell
 from throughtime.layers.stack import run_layer, run_stack
+from throughtime.layers.states import States
 from throughtime.layers.unroll import unroll, unroll_directions
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LSTMCell",
     "RNNCell",
     "Recurrent",
+    "States",
     "convert",
     "run_layer",
     "run_stack",

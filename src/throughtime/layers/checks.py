@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from throughtime.cells import LSTMState, State
+from throughtime.axes import check_shape
+from throughtime.cells import AnyCell, LSTMState
 from throughtime.errors import OptionError, ShapeError
 
 
@@ -21,15 +23,54 @@ def check_type(name: str, value: Any, kind: type) -> None:
         )
 
 
-def check_sizes(input_size: int, hidden_size: int, num_layers: int) -> None:
-    """Refuses sizes below one."""
+def read_sizes(input_size: int, hidden_size: Any, num_layers: int) -> tuple[int, ...]:
+    """H of every layer, from one number for all or one for each; refuses sizes below one."""
+    is_one = isinstance(hidden_size, int) or not isinstance(hidden_size, Sequence)
+    sizes = (hidden_size,) if is_one else tuple(hidden_size)
+    for size in sizes:
+        check_type("hidden_size", size, int)
     for name, size in (
         ("input_size", input_size),
-        ("hidden_size", hidden_size),
+        ("hidden_size", min(sizes, default=0)),
         ("num_layers", num_layers),
     ):
         if size <= 0:
             raise OptionError(f"{name} must be at least 1, got {size}; pass a positive number.")
+    if not is_one and num_layers not in (1, len(sizes)):
+        raise OptionError(
+            f"hidden_size must have one number for each of the num_layers = {num_layers} layers, "
+            f"got {list(sizes)}; make them agree or leave num_layers out."
+        )
+    return sizes * num_layers if is_one else sizes
+
+
+def check_residual(outputs: Sequence[int]) -> None:
+    """Refuses layers whose inputs and outputs cannot be added."""
+    if len(set(outputs)) > 1:
+        raise OptionError(
+            f"residual must come with layers of one output size, got {list(outputs)}; use the same "
+            "hidden_size for all layers."
+        )
+
+
+def check_share(name: str, share: Any) -> None:
+    """Refuses what is not a number in [0, 1]."""
+    is_number = isinstance(share, int | float) and not isinstance(share, bool)
+    if not is_number or not 0 <= share <= 1:
+        raise OptionError(f"{name} must be a number in [0, 1], got {share!r}; pass a share.")
+
+
+def read_zoneout(zoneout: Any, fields: tuple[str, ...]) -> tuple[float, ...]:
+    """One share for each field of the state."""
+    shares = zoneout if isinstance(zoneout, tuple | list) else (zoneout,) * len(fields)
+    if len(shares) != len(fields):
+        raise OptionError(
+            f"zoneout must be one share or one for each of {', '.join(fields)}, got {zoneout!r}; "
+            "pass as many."
+        )
+    for share in shares:
+        check_share("zoneout", share)
+    return tuple(map(float, shares))
 
 
 def check_projection(proj_size: int, hidden_size: int, layer: str, is_possible: bool) -> None:
@@ -47,9 +88,7 @@ def check_projection(proj_size: int, hidden_size: int, layer: str, is_possible: 
 
 def check_dropout(dropout: float, num_layers: int) -> None:
     """Refuses what is not a share, and warns where dropout has no place to act."""
-    is_number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
-    if not is_number or not 0 <= dropout <= 1:
-        raise OptionError(f"dropout must be a number in [0, 1], got {dropout!r}; pass a share.")
+    check_share("dropout", dropout)
     if dropout > 0 and num_layers == 1:
         warnings.warn(
             f"dropout={dropout} acts between layers, and num_layers=1 has no such place; "
@@ -100,13 +139,73 @@ def to_lstm_state(hx: Any) -> LSTMState:
     return LSTMState(*hx)
 
 
-def match_autocast(x: Tensor, state: State | None, weight: Tensor) -> tuple[Tensor, State | None]:
+def check_torch_state(
+    hx: Any,
+    fields: tuple[str, ...],
+    hidden_sizes: tuple[int, ...],
+    widths: tuple[int, ...],
+    x: Tensor,
+    sizes: dict[str, int],
+) -> tuple[Tensor, ...]:
+    """The fields of a state in the form of `torch.nn`, each [L*D, B, ·]."""
+    if len(set(hidden_sizes)) > 1:
+        raise OptionError(
+            f"hx must be States where the layers have different sizes, {list(hidden_sizes)}, got "
+            f"{type(hx).__name__}; begin with layer.initial_state(batch)."
+        )
+    state = tuple(to_lstm_state(hx)) if len(fields) == 2 else (hx,)
+    for name, field, width in zip(fields, state, widths, strict=True):
+        if not isinstance(field, Tensor):
+            raise ShapeError(
+                f"{name}_0 must be a tensor [L*D, B, H], got {type(field).__name__}; pass one, or "
+                "none for zeros."
+            )
+        remedy = "pass one state per layer, direction and row, or none for zeros"
+        check_shape(f"{name}_0", field.shape, "L*D B H", {**sizes, "H": width}, remedy)
+        check_like(f"{name}_0", field, x)
+    return state
+
+
+def check_states(hx: Any, cells: Sequence[Sequence[AnyCell]], batch: int, x: Tensor) -> None:
+    """Refuses states that are not those of these cells, [D, B, ·] for each layer."""
+    if not isinstance(hx, tuple) or len(hx) != len(cells):
+        raise ShapeError(
+            f"hx must be States of {len(cells)} layers, got {type(hx).__name__} of "
+            f"{len(hx) if isinstance(hx, tuple | list) else 1}; begin with "
+            "layer.initial_state(batch)."
+        )
+    for index, (state, directions) in enumerate(zip(hx, cells, strict=True)):
+        expected = directions[0].initial_state(batch)
+        if type(state) is not type(expected):
+            raise ShapeError(
+                f"hx[{index}] must be {type(expected).__name__}, got {type(state).__name__}; begin "
+                "with layer.initial_state(batch)."
+            )
+        for name, field, like in zip(expected._fields, state, expected, strict=True):
+            shape = [len(directions), *like.shape]
+            if list(field.shape) != shape:
+                raise ShapeError(
+                    f"hx[{index}].{name} must be [D, B, ...] = {shape}, got {list(field.shape)}; "
+                    "begin with layer.initial_state(batch)."
+                )
+            if like.dtype == x.dtype:
+                check_like(f"hx[{index}].{name}", field, x)
+
+
+def match_autocast(x: Tensor, hx: Any, weight: Tensor) -> tuple[Tensor, Any]:
     """Under autocast, what comes in the precision of the layers before is made that of ours."""
     if not torch.is_autocast_enabled("cpu" if x.is_cpu else x.device.type):
-        return x, state
-    if state is not None:
-        state = type(state)(*(field.to(weight.dtype) for field in state))
-    return x.to(weight.dtype), state
+        return x, hx
+    return x.to(weight.dtype), _to(hx, weight.dtype)
+
+
+def _to(hx: Any, dtype: torch.dtype) -> Any:
+    """A state of any form with its real numbers in this precision."""
+    if isinstance(hx, Tensor):
+        return hx.to(dtype) if hx.is_floating_point() else hx
+    if hasattr(hx, "_fields"):
+        return type(hx)(*(_to(part, dtype) for part in hx))
+    return type(hx)(_to(part, dtype) for part in hx) if isinstance(hx, tuple | list) else hx
 
 
 def check_like(name: str, tensor: Tensor, like: Tensor) -> None:

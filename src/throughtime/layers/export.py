@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 from torch import Tensor, nn
@@ -57,21 +58,28 @@ def _layers_of(part: Recurrent) -> Iterator[Arrays]:
                 "of its sequence; use one with bidirectional=False."
             )
         cell: Any = directions[0]
+        name = _plain_name(cell)
+        if name is None or part.residual:
+            raise OptionError(
+                "the model must have the cells of torch.nn without projection and without further "
+                f"options, got {part}; leave them out."
+            )
         yield (
-            _name(cell),
+            name,
             *map(_array, (cell.weight_ih, cell.weight_hh)),
             *map(_array, (cell.bias_ih, cell.bias_hh)),
         )
 
 
-def _name(cell: Any) -> str:
-    if isinstance(cell, cells.Elman):
-        return f"elman_{cell.nonlinearity}"
-    if isinstance(cell, cells.LSTM) and cell.weight_hr is not None:
-        raise OptionError(
-            "the model must have layers without projection, got proj_size > 0; use proj_size=0."
-        )
-    return type(cell).__name__.lower()
+def _plain_name(cell: Any) -> str | None:
+    """What a cell with four weights and nothing else is called; None for any other."""
+    if type(cell) not in (cells.Elman, cells.LSTM, cells.GRU):
+        return None
+    chosen = [f.name for f in fields(cell)[4:] if getattr(cell, f.name) is not f.default]
+    if type(cell) is cells.Elman and set(chosen) <= {"nonlinearity"}:
+        g = cell.nonlinearity
+        return f"elman_{g}" if g in ("tanh", "relu") else None
+    return None if chosen else type(cell).__name__.lower()
 
 
 def _array(weight: Tensor | None) -> Any:

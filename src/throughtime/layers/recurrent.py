@@ -1,164 +1,114 @@
-"""What `RNN`, `LSTM` and `GRU` share: parameters, their names, and the way in and out."""
+"""What every layer over time shares: the way in and out, whatever its cells."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout as drop
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.axes import check_shape
-from throughtime.cells import AnyCell, HiddenState, State
+from throughtime.cells import AnyCell
 from throughtime.errors import ShapeError
 from throughtime.layers.checks import (
     check_batch_sizes,
     check_dropout,
     check_like,
-    check_projection,
-    check_sizes,
+    check_share,
+    check_states,
     check_type,
     match_autocast,
     refuse_rows,
 )
 from throughtime.layers.stack import run_stack
+from throughtime.layers.states import States
 from throughtime.native.functions import full_precision
 from throughtime.sequences import WHOLE, Rows, read_rows
 
 
 class Recurrent(nn.Module):
-    """Stacked recurrent layers with the parameters and the interface of `torch.nn`.
+    """Stacked layers of cells over time.
 
     Args:
         input_size: I, features of a step.
-        hidden_size: H, units of a layer and direction.
         num_layers: L, layers on top of each other.
-        bias: whether the cells have biases.
-        batch_first: whether inputs and outputs are [B, T, ·] instead of [T, B, ·]; states are
-            [L*D, B, ·] in any case.
+        batch_first: whether inputs and outputs are [B, T, ·] instead of [T, B, ·].
         dropout: share of values dropped between layers while training, in [0, 1].
         bidirectional: whether each layer also runs from the end (D = 2 instead of 1).
-        proj_size: P, size of an LSTM's projected output; 0 for none.
-        device: where the parameters are.
-        dtype: of the parameters.
+        input_dropout: share of input values dropped while training, in [0, 1].
+        residual: whether every layer above the first adds its input to its output.
 
     Raises:
         OptionError: an argument has the wrong type or range.
     """
 
-    num_gates: int
-    has_projection = False
-    weight_ih_l0: Tensor
-    _state_type: type[State] = HiddenState
-
     def __init__(
         self,
         input_size: int,
-        hidden_size: int,
         num_layers: int = 1,
-        bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        proj_size: int = 0,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        *,
+        input_dropout: float = 0.0,
+        residual: bool = False,
     ) -> None:
         super().__init__()
-        for name, value in (("input_size", input_size), ("hidden_size", hidden_size)):
-            check_type(name, value, int)
-        for name, flag in (("bias", bias), ("batch_first", batch_first)):
+        for name, flag in (
+            ("batch_first", batch_first),
+            ("bidirectional", bidirectional),
+            ("residual", residual),
+        ):
             check_type(name, flag, bool)
-        check_sizes(input_size, hidden_size, num_layers)
-        check_projection(proj_size, hidden_size, type(self).__name__, self.has_projection)
         check_dropout(dropout, num_layers)
+        check_share("input_dropout", input_dropout)
         self.input_size = input_size
-        self.hidden_size = hidden_size
         self.num_layers = num_layers
-        self.bias = bias
         self.batch_first = batch_first
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
-        self.proj_size = proj_size
-        # kind and attribute of every weight, for each layer and direction
-        self._weight_names: list[list[tuple[str, str]]] = []
-        for layer in range(num_layers):
-            for direction in range(self._num_directions):
-                self._weight_names.append([])
-                for kind, shape in self._shapes(layer).items():
-                    name = self._name(kind, layer, direction)
-                    weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-                    setattr(self, name, weight)
-                    self._weight_names[-1].append((kind, name))
-        self.reset_parameters()
-
-    @property
-    def _num_directions(self) -> int:
-        return 2 if self.bidirectional else 1
-
-    @property
-    def _output_size(self) -> int:
-        return self.proj_size or self.hidden_size
-
-    @property
-    def _state_sizes(self) -> tuple[int, ...]:
-        return (self.hidden_size,)
-
-    def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of one cell's weights, in the order of `torch.nn`."""
-        inputs = self.input_size if layer == 0 else self._output_size * self._num_directions
-        rows = self.num_gates * self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {
-            "weight_ih": (rows, inputs),
-            "weight_hh": (rows, self._output_size),
-        }
-        if self.bias:
-            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-        if self.proj_size:
-            shapes |= {"weight_hr": (self.proj_size, self.hidden_size)}
-        return shapes
-
-    @staticmethod
-    def _name(weight: str, layer: int, direction: int) -> str:
-        return f"{weight}_l{layer}" + ("_reverse" if direction else "")
-
-    def reset_parameters(self) -> None:
-        """Draws every weight from [-1/sqrt(H), 1/sqrt(H)], in the order of `torch.nn`."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for weight in self.parameters():
-            nn.init.uniform_(weight, -bound, bound)
-
-    def flatten_parameters(self) -> None:
-        """Does nothing: these layers never need their weights in one piece of memory."""
-
-    @property
-    def all_weights(self) -> list[list[nn.Parameter]]:
-        """The weights of each layer and direction."""
-        return [[getattr(self, name) for _, name in names] for names in self._weight_names]
+        self.input_dropout = float(input_dropout)
+        self.residual = residual
 
     def cells(self) -> list[list[AnyCell]]:
-        """The cells of each layer's directions, over the parameters as they are now."""
-        # much faster than attributes; a parametrized weight is not there
-        own = cast(dict[str, Tensor], self._parameters)
-        found = [
-            self._cell({k: own[n] if n in own else getattr(self, n) for k, n in names})
-            for names in self._weight_names
-        ]
-        D = self._num_directions
-        return [found[first : first + D] for first in range(0, len(found), D)]
+        """The cells of each layer's directions, over the parameters as they are now.
 
-    def _cell(self, weights: dict[str, Tensor]) -> AnyCell:
+        They are those of evaluation: nothing random is in them.
+        """
         raise NotImplementedError
 
-    def _to_state(self, hx: Any) -> State:
-        """The user's initial state as a tuple with names."""
-        return HiddenState(hx)
+    def _cells_for(self, x: Tensor, rows: Rows) -> Sequence[Sequence[AnyCell]]:
+        """The cells of one call; while training with what is drawn for it."""
+        return self.cells()
 
-    def _from_state(self, state: State) -> Any:
-        """A final state in the form of `torch.nn`."""
-        return state.h
+    def _reference(self) -> Tensor | None:
+        """A weight whose dtype and device the input must have; None where there is none."""
+        raise NotImplementedError
+
+    def _read_state(self, hx: Any, batch: int, x: Tensor) -> States | None:
+        """The user's initial state; None for zeros."""
+        if hx is None:
+            return self.initial_state(batch)
+        check_states(hx, self.cells(), batch, x)
+        return States(hx)
+
+    def _write_state(self, states: States, hx: Any) -> Any:
+        """Final states in the form that the user of the initial state hx expects."""
+        return states
+
+    def initial_state(self, batch: int) -> States:
+        """What a sequence begins with where no state is given: zeros, or the learned state.
+
+        Args:
+            batch: B.
+        """
+        starts = [[cell.initial_state(batch) for cell in directions] for directions in self.cells()]
+        return States(
+            type(layer[0])(*map(torch.stack, zip(*layer, strict=True))) for layer in starts
+        )
 
     def forward(
         self,
@@ -177,10 +127,11 @@ class Recurrent(nn.Module):
 
         Args:
             input: x, [T, B, I]; [B, T, I] with `batch_first`; [T, I] without a batch; or packed.
-            hx: initial state, [L*D, B, H], or [L*D, H] without a batch; for an LSTM the pair
-                (h_0 [L*D, B, P or H], c_0 [L*D, B, H]). Zeros when None.
+            hx: initial state: `States`; for layers of `torch.nn`'s names also [L*D, B, H], or
+                [L*D, H] without a batch, and for an LSTM the pair (h_0 [L*D, B, P or H],
+                c_0 [L*D, B, H]). What `initial_state` gives when None.
             lengths: steps of each row, int64 [B], from 0 to T in any order; T when None.
-            reset: where a row begins afresh from zeros, bool [T, B], or [B, T] with
+            reset: where a row begins afresh from the initial state, bool [T, B], or [B, T] with
                 `batch_first`; nowhere when None.
 
         Returns:
@@ -191,30 +142,29 @@ class Recurrent(nn.Module):
             ShapeError: input, state, lengths or reset have wrong axes, sizes, dtype or device.
             OptionError: lengths or reset come with a packed input or one without a batch.
         """
-        state = None if hx is None else self._to_state(hx)
         if isinstance(input, PackedSequence):
             refuse_rows(input, lengths, reset)
-            output, final = self._run_packed(input, state)
-            return output, self._from_state(final)
+            return self._run_packed(input, hx)
         if input.dim() == 2:
             refuse_rows(input, lengths, reset)
-            y, final = self._run(input.unsqueeze(1), _map(_add_batch, state))
-            return y.squeeze(1), self._from_state(_map(lambda field: field.squeeze(1), final))
+            is_bare = hx is not None and not isinstance(hx, States)
+            y, final = self._run(input.unsqueeze(1), _map(_add_batch, hx) if is_bare else hx)
+            if not isinstance(final, States):
+                final = _map(lambda field: field.squeeze(1), final)
+            return y.squeeze(1), final
         x = input.transpose(0, 1) if self.batch_first else input
-        y, final = self._run(x, state, None, lengths, reset)
-        return (y.transpose(0, 1) if self.batch_first else y), self._from_state(final)
+        y, final = self._run(x, hx, None, lengths, reset)
+        return (y.transpose(0, 1) if self.batch_first else y), final
 
-    def _run_packed(
-        self, packed: PackedSequence, state: State | None
-    ) -> tuple[PackedSequence, State]:
+    def _run_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         """Sorts the states as the packed rows are sorted, and back."""
         data, batch_sizes, order, back = packed
         if not torch.compiler.is_compiling():
             check_batch_sizes(batch_sizes, len(data))
         batch_sizes = batch_sizes.contiguous()
         if order is not None:
-            state = _map(lambda field: field.index_select(1, order), state)
-        y, final = self._run(data, state, batch_sizes)
+            hx = _map(lambda field: field.index_select(1, order), hx)
+        y, final = self._run(data, hx, batch_sizes)
         if back is not None:
             final = _map(lambda field: field.index_select(1, back), final)
         return PackedSequence(y, batch_sizes, order, back), final
@@ -222,70 +172,79 @@ class Recurrent(nn.Module):
     def _run(
         self,
         x: Tensor,
-        state: State | None,
+        hx: Any,
         batch_sizes: Tensor | None = None,
         lengths: Any = None,
         reset: Any = None,
-    ) -> tuple[Tensor, State]:
-        """Runs [T, B, I] or packed [N, I], with states [L*D, B, ·] or None for zeros."""
-        weight = self.weight_ih_l0
-        dropout = self.dropout if self.training else 0.0
-        x, state = match_autocast(x, state, weight)
+    ) -> tuple[Tensor, Any]:
+        """Runs [T, B, I] or packed [N, I]."""
+        weight = self._reference()
+        if weight is not None:
+            x, hx = match_autocast(x, hx, weight)
         if not self._fits(x, weight, batch_sizes):
             self._explain_misfit(x, weight, batch_sizes)
         rows = WHOLE if batch_sizes is None else Rows(batch_sizes)
         if lengths is not None or reset is not None:
             rows = read_rows(lengths, reset, x, self.batch_first)
-        if state is not None:
-            self._check_state(state, {"L*D": len(self._weight_names), "B": rows.batch(x)}, x)
         with full_precision():
-            return run_stack(self.cells(), x, state, rows, dropout)
+            states = self._read_state(hx, rows.batch(x), x)
+            if self.input_dropout and self.training:
+                x = drop(x, self.input_dropout)
+            dropout = self.dropout if self.training else 0.0
+            y, final = run_stack(self._cells_for(x, rows), x, states, rows, dropout, self.residual)
+        return y, self._write_state(final, hx)
 
-    def _fits(self, x: Tensor, weight: Tensor, batch_sizes: Tensor | None) -> bool:
+    def _fits(self, x: Tensor, weight: Tensor | None, batch_sizes: Tensor | None) -> bool:
         """Whether the kernel or the loop can take this input; asked at every call."""
         shape = x.shape
         return (
             len(shape) == (3 if batch_sizes is None else 2)
             and shape[-1] == self.input_size
             and shape[0] > 0
-            and x.dtype is weight.dtype
-            and x.device == weight.device
+            and (weight is None or (x.dtype is weight.dtype and x.device == weight.device))
         )
 
-    def _explain_misfit(self, x: Tensor, weight: Tensor, batch_sizes: Tensor | None) -> NoReturn:
+    def _explain_misfit(
+        self, x: Tensor, weight: Tensor | None, batch_sizes: Tensor | None
+    ) -> NoReturn:
         axes = "N I" if batch_sizes is not None else "B T I" if self.batch_first else "T B I"
         remedy = f"the layer was made for {self.input_size} features a step"
         shape = x.transpose(0, 1).shape if axes == "B T I" and x.dim() == 3 else x.shape
         check_shape("input", shape, axes, {"I": self.input_size}, remedy)
-        check_like("input", x, weight)
+        if weight is not None:
+            check_like("input", x, weight)
         raise ShapeError("input must have at least one step, got T = 0; leave it out.")
-
-    def _check_state(self, state: State, sizes: dict[str, int], x: Tensor) -> None:
-        for name, field, width in zip(state._fields, state, self._state_sizes, strict=True):
-            remedy = "pass one state per layer, direction and row, or none for zeros"
-            check_shape(f"{name}_0", field.shape, "L*D B H", {**sizes, "H": width}, remedy)
-            check_like(f"{name}_0", field, x)
 
     def extra_repr(self) -> str:
         """The sizes, and every option that is not at its default."""
-        defaults = {
-            "proj_size": 0,
+        own = vars(self)
+        options = [f"{n}={own[n]}" for n, default in self._defaults().items() if own[n] != default]
+        return ", ".join([*self._sizes(), *options])
+
+    def _sizes(self) -> list[str]:
+        return [str(self.input_size)]
+
+    def _defaults(self) -> dict[str, Any]:
+        """The options that are told where they differ from these values."""
+        return {
             "num_layers": 1,
-            "bias": True,
             "batch_first": False,
             "dropout": 0,
             "bidirectional": False,
+            "input_dropout": 0,
+            "residual": False,
         }
-        options = [
-            f"{name}={getattr(self, name)}"
-            for name, default in defaults.items()
-            if getattr(self, name) != default
-        ]
-        return ", ".join([str(self.input_size), str(self.hidden_size), *options])
 
 
 def _map(function: Callable[[Tensor], Tensor], state: Any) -> Any:
-    return None if state is None else type(state)(*map(function, state))
+    """The same form of state with every tensor replaced."""
+    if state is None:
+        return None
+    if isinstance(state, Tensor):
+        return function(state)
+    if isinstance(state, States):
+        return state.map(function)
+    return tuple(map(function, state)) if isinstance(state, tuple | list) else state
 
 
 def _add_batch(field: Tensor) -> Tensor:

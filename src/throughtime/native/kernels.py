@@ -17,6 +17,9 @@ from throughtime.sequences import WHOLE, Rows
 
 Tensors = tuple[Tensor, ...]
 
+NUM_WEIGHTS = 7
+"""Weights of one direction that a kernel takes: of both products, biases, peepholes, gains."""
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -49,12 +52,17 @@ KernelCell = Elman | LSTM | GRU
 
 def kernel_of(cell: AnyCell) -> Kernel | None:
     """The compiled twin of a cell, or None for a cell that has none."""
+    if not isinstance(cell, Elman | LSTM | GRU) or cell.norm_ih is not None:
+        return None
+    if cell.mask is not None or cell.h_0 is not None:
+        return None
     if type(cell) is LSTM:
-        return _LSTM if cell.weight_hr is None else None
+        is_plain = cell.weight_hr is None and cell.peepholes is None and not cell.is_coupled
+        return _LSTM if is_plain else None
     if type(cell) is GRU:
-        return _GRU
-    if type(cell) is Elman:
-        return _ELMAN[cell.nonlinearity]  # the cell knows no other
+        return _GRU if cell.reset_after else None
+    if type(cell) is Elman and isinstance(cell.nonlinearity, str):
+        return _ELMAN.get(cell.nonlinearity)
     return None
 
 
@@ -158,7 +166,7 @@ def _prepare(
         c = by_step(places, D, H) if kernel.has_cell_state else None
     x, *weights = dense((x, *weights))
     starts = dense(states) if states else ()
-    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), *[None] * 5)
+    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), *[None] * 7)
     saved = tuple([kept for kept in (gates, c) if kept is not None])
     return _Run((y, *finals), saved, tensors, *_crossing(call, x, B, weights), weights)
 
@@ -203,9 +211,9 @@ def backward(
     dstates = [torch.empty_like(state) for state in starts]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
     outputs = (dx, *_pair(dstates), None, None)
-    read = (given[0], *_pair(given[1:]), x, y, c, gates, *_pair(starts), *[None] * 5)
+    read = (given[0], None, *_pair(given[1:]), x, y, c, gates, *_pair(starts), *[None] * 7)
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
-    gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * 6 * D)
+    gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * NUM_WEIGHTS * D)
     tensors = _addresses(outputs + read)
     if sums is None:
         layer.backward(addresses, gradients, tensors, sequence, threads)
@@ -238,7 +246,7 @@ class GradientSums:
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
         gradients = _addresses(_by_direction(dweights, D))
         (kept,) = _addresses([self.numbers])
-        layer.backward(addresses, gradients, [0] * 19, sequence, threads, kept, True)
+        layer.backward(addresses, gradients, [0] * 22, sequence, threads, kept, True)
         return dweights
 
 
@@ -283,9 +291,10 @@ def _gates_and_c(kernel: Kernel, saved: Sequence[Tensor]) -> tuple[Tensor | None
 
 
 def _by_direction(weights: Sequence[Tensor], D: int) -> Sequence[Tensor | None]:
-    """Six weights per direction, None for absent biases and for the gains of LayerNorm."""
-    n = len(weights) // D
-    return [w for d in range(D) for w in (*weights[n * d : n * d + n], *[None] * (6 - n))]
+    """All weights of each direction in the order of the kernel, None for absent ones."""
+    kinds = len(weights) // D
+    absent = [None] * (NUM_WEIGHTS - kinds)
+    return [w for d in range(D) for w in (*weights[d * kinds : (d + 1) * kinds], *absent)]
 
 
 def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
