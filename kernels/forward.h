@@ -162,17 +162,18 @@ class ForwardRun {
         const Size H = job.sizes.H, active = at.active(i);
         if (active == 0) return;
         const Real* biases = weights + packed.at_biases() + packed.biases / 2;
+        const Real* from = read[i % 2];
+        const Size stride = h_stride;
+        // one of any member: the bits are those of one thread
+        const bool is_single = job.rows.active[at.time(i)] == 1;
         for (Size p = mine.begin; p < mine.end; ++p) {
             const Real* panel = weights + packed.at_hh() + p * P::elements(H);
             const Real* start = normalises ? zeros : biases + p * P::width;
             Real* a_p = normalises ? product + p * a_panel : a;
-            P::template with_columns<Cell::G>(forward_columns<Cell, Real>(p, H), [&](auto used) {
-                // one of any member: the bits are those of one thread
-                if (job.rows.active[at.time(i)] == 1) {
-                    return used.multiply_single(a_p, start, read[i % 2], panel, H);
-                }
-                used.multiply({a_p, P::width}, {start, 0}, {read[i % 2], h_stride}, panel, active,
-                              H);
+            // captured by value, for no pointer to stand in memory
+            P::template with_columns<Cell::G>(forward_columns<Cell, Real>(p, H), [=](auto used) {
+                if (is_single) return used.multiply_single(a_p, start, from, panel, H);
+                used.multiply({a_p, P::width}, {start, 0}, {from, stride}, panel, active, H);
             });
             if (normalises) continue;
             const Real* z_p = z + p * z_panel + row * P::width;

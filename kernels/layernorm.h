@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "pack.h"
+#include "step.h"
 
 namespace throughtime {
 namespace {
