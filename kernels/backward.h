@@ -80,7 +80,7 @@ class BackwardRun {
             Size row = block.rows;
             for (Size i = block.end - 1; i >= block.begin; --i) {
                 row -= at.active(i);
-                options.if_plain([=, this](auto is_plain) __attribute__((always_inline)) {
+                options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
                     gate_gradients<is_plain>(i, row);
                 });
                 group.meet();

@@ -164,7 +164,7 @@ class ForwardRun {
             for (Size p = mine.begin; p < mine.end; ++p) {
                 product_of_state(a, biases + p * P::width, i, p);
                 const Real* z_p = z + p * z_panel + row * P::width;
-                options.if_plain([=, this](auto is_plain) __attribute__((always_inline)) {
+                options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
                     unit_steps<is_plain>(i, p, z_p);
                 });
             }
@@ -206,7 +206,7 @@ class ForwardRun {
         for (Size p = mine.begin; p < mine.end; ++p) {
             norm[0].normalise(normalised_z, z + p * z_panel, p, {row, row + active}, H, saved(0));
             norm[1].normalise(a, product + p * a_panel, p, {0, active}, H, saved(1));
-            options.if_plain([=, this](auto is_plain) __attribute__((always_inline)) {
+            options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
                 unit_steps<is_plain>(i, p, normalised_z);
             });
         }

@@ -36,14 +36,14 @@ class Options {
           has_zoneout(keep_h || keep_c || h_share != 0 || c_share != 0),
           is_plain(!has_zoneout && !peepholes && !dc) {}
 
-    // Calls body(std::true_type) where there are none, else body(std::false_type), out of the way
-    // and by value: what body captures then needs no address.
+    // Calls body(std::true_type) where there are none, else body(std::false_type). Both must be
+    // inlined: a run whose address is known elsewhere is read anew after every store.
     template <class Body>
     ALWAYS_INLINE void if_plain(Body body) const {
         if (is_plain) {
             body(std::true_type{});
         } else {
-            with_options(body);
+            body(std::false_type{});
         }
     }
 
@@ -69,11 +69,6 @@ class Options {
     }
 
   private:
-    template <class Body>
-    __attribute__((noinline)) static void with_options(Body body) {
-        body(std::false_type{});
-    }
-
     template <class Units>
     ALWAYS_INLINE Vec<Real> forward_with(Units units, Step<Real> step, Size at, Size u) const {
         if (peepholes) step.peepholes = peepholes + u;

@@ -37,7 +37,7 @@ void stream_step(const StreamStep<Real>& job) {
         multiply_rows<Cell>(a, biases + packed.biases / 2 + p * P::width, job.h_before,
                             job.packed + packed.at_hh() + p * P::elements(H), B, H, columns);
         const Size first = p * panel_units;
-        options.if_plain([=, &job, &options](auto is_plain) __attribute__((always_inline)) {
+        options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
             for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
                 for (Size r = 0; r < B; ++r) {
                     const Size offset = r * P::width + (u - first) * Cell::G, state = r * H + u;
