@@ -2,9 +2,8 @@
 //
 // Time runs in blocks of steps. A block's inputs are projected in one product, z = W_ih x + b_ih;
 // then each step adds W_hh h + b_hh and leaves the rest to the cell. The states live in two small
-// buffers, the one of the step before and the one of this step, in the order of the rows. With a
-// mask these hold mask * h, what the product reads, and the states themselves stand beside them.
-// LayerNorm needs a whole row of a product before the first gate: then all panels of it are kept.
+// buffers, the one of the step before and the one of this step, in the order of the rows; with a
+// mask they hold mask * h, what the product reads, and the states stand beside them.
 //
 // The members of a direction's group share its rows, which are independent of each other, or, when
 // those are few or the weights many, its units, in whole panels. A step needs all units of the
@@ -115,9 +114,7 @@ class ForwardRun {
                 c[to + u] = fresh ? fresh_state(job.c_fresh, u) : job.c_n[from + u];
             }
         }
-        for (int k : {0, 1}) {
-            if (job.mask) mask_rows(k, at.batch_size());
-        }
+        for (int k = 0; job.mask && k < 2; ++k) mask_rows(k, at.batch_size());
         if (normalises) std::memset(zeros, 0, P::width * sizeof(Real));
         group.meet();
     }
@@ -159,35 +156,42 @@ class ForwardRun {
 
     // Step i, whose rows begin at `row` in the block.
     void step(Size i, Size row) {
-        const Size H = job.sizes.H, active = at.active(i);
-        if (active == 0) return;
-        const Real* biases = weights + packed.at_biases() + packed.biases / 2;
-        const Real* from = read[i % 2];
-        const Size stride = h_stride;
-        // one of any member: the bits are those of one thread
-        const bool is_single = job.rows.active[at.time(i)] == 1;
-        for (Size p = mine.begin; p < mine.end; ++p) {
-            const Real* panel = weights + packed.at_hh() + p * P::elements(H);
-            const Real* start = normalises ? zeros : biases + p * P::width;
-            Real* a_p = normalises ? product + p * a_panel : a;
-            // captured by value, for no pointer to stand in memory
-            P::template with_columns<Cell::G>(forward_columns<Cell, Real>(p, H), [=](auto used) {
-                if (is_single) return used.multiply_single(a_p, start, from, panel, H);
-                used.multiply({a_p, P::width}, {start, 0}, {from, stride}, panel, active, H);
-            });
-            if (normalises) continue;
-            const Real* z_p = z + p * z_panel + row * P::width;
-            options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
-                unit_steps<is_plain>(i, p, z_p);
-            });
+        if (at.active(i) == 0) return;
+        if (normalises) {
+            normalised_step(i, row);
+        } else {
+            const Real* biases = weights + packed.at_biases() + packed.biases / 2;
+            for (Size p = mine.begin; p < mine.end; ++p) {
+                product_of_state(a, biases + p * P::width, i, p);
+                const Real* z_p = z + p * z_panel + row * P::width;
+                options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
+                    unit_steps<is_plain>(i, p, z_p);
+                });
+            }
         }
-        if (normalises) normalised_steps(i, row);
         finish_rows(i);
     }
 
-    // What follows the products, which all members have to bring first.
-    APART void normalised_steps(Size i, Size row) {
+    // out [rows, width] = start + W_hh h for panel p
+    ALWAYS_INLINE void product_of_state(Real* out, const Real* start, Size i, Size p) {
+        const Size H = job.sizes.H;
+        const Real* panel = weights + packed.at_hh() + p * P::elements(H);
+        P::template with_columns<Cell::G>(forward_columns<Cell, Real>(p, H), [&](auto used) {
+            // one of any member: the bits are those of one thread
+            if (job.rows.active[at.time(i)] == 1) {
+                return used.multiply_single(out, start, read[i % 2], panel, H);
+            }
+            used.multiply({out, P::width}, {start, 0}, {read[i % 2], h_stride}, panel, at.active(i),
+                          H);
+        });
+    }
+
+    // The same with LayerNorm: a row's gates follow all of its products, of all members.
+    APART void normalised_step(Size i, Size row) {
         const Size H = job.sizes.H, active = at.active(i);
+        for (Size p = mine.begin; p < mine.end; ++p) {
+            product_of_state(product + p * a_panel, zeros, i, p);
+        }
         group.meet();
         norm[1].take_moments(product, a_panel, active, H);
         for (Size r = 0; job.scales && group.index == 0 && r < active; ++r) {
@@ -195,15 +199,14 @@ class ForwardRun {
             job.scales[2 * at.kept(i, r) + 1] = norm[1].scale(r);
         }
         const auto saved = [&](Size which) {
-            return [=, this](Size r) {
-                Real* saved = job.normalised;
-                return saved ? saved + (2 * at.kept(i, r) + which) * Cell::G * H : nullptr;
+            return [=, this, to = job.normalised](Size r) {
+                return to ? to + (2 * at.kept(i, r) + which) * Cell::G * H : nullptr;
             };
         };
         for (Size p = mine.begin; p < mine.end; ++p) {
             norm[0].normalise(normalised_z, z + p * z_panel, p, {row, row + active}, H, saved(0));
             norm[1].normalise(a, product + p * a_panel, p, {0, active}, H, saved(1));
-            options.if_plain([=, this](auto is_plain) __attribute__((always_inline)) {
+            options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
                 unit_steps<is_plain>(i, p, normalised_z);
             });
         }
