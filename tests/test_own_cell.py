@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from cases import B, H, I, T, Tiring, own_layer, worst_error
+from cases import B, H, I, T, Tiring, flat, own_layer, worst_error
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import throughtime as tt
 from throughtime.bptt import Checkpointed, Full
@@ -129,6 +130,31 @@ def test_gradients_per_row_go_through_a_layer_of_ones_own():
     rows = [torch.func.grad(loss)(weights, x[:, b]) for b in range(B)]
     for name, gradient in each.items():
         assert worst_error([gradient], [torch.stack([row[name] for row in rows])]) < 1e-12
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_layer_of_ones_own_is_compiled_and_exported(bidirectional):
+    layer = own_layer(I, H, num_layers=2, bidirectional=bidirectional, dtype=DTYPE).eval()
+    x, lengths = drawn(T, B, I), torch.tensor([3, 5, 0])
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    expected = flat(layer(x, lengths=lengths))
+    assert worst_error(flat(compiled(x, lengths=lengths)), expected) < 1e-12
+    y, states = torch.export.export(layer, (x,)).module()(x)
+    assert isinstance(states, tt.States)
+    assert worst_error([y, *flat(states)], flat(layer(x))) < 1e-12
+
+
+def test_packed_rows_are_rows_with_lengths():
+    layer, x = own_layer(I, H, num_layers=2, dtype=DTYPE).eval(), drawn(T, B, I)
+    y, states = layer(x, lengths=[3, 5, 1])
+    packed_y, same = layer(pack_padded_sequence(x, [3, 5, 1], enforce_sorted=False))
+    assert worst_error([pad_packed_sequence(packed_y)[0], *flat(same)], [y, *flat(states)]) < 1e-12
+
+
+def test_a_row_without_a_batch_is_a_batch_of_one():
+    layer, x = own_layer(I, H, dtype=DTYPE).eval(), drawn(T, I)
+    (y, states), (batch_y, same) = layer(x), layer(x[:, None])
+    assert worst_error([y, *flat(states)], [batch_y[:, 0], *flat(same)]) == 0
 
 
 class Bare(tt.Cell):

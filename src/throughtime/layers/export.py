@@ -76,7 +76,7 @@ def _layers_of(part: Recurrent) -> Iterator[Arrays]:
     if not is_plain(part):
         raise OptionError(
             "the model must have the cells of torch.nn without projection and without further "
-            f"options, got {part}; leave them out."
+            f"options, got {type(part).__name__}({part.extra_repr()}); leave them out."
         )
     for (each,) in part.cells():
         cell: Any = each
