@@ -23,9 +23,9 @@ class Tiring(tt.Cell):
         h: Tensor  # [B, H]
         slow: Tensor  # [B, 3]
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
+    def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__([hidden_size, 3])
-        self.input = nn.Linear(input_size, hidden_size, bias)
+        self.input = nn.Linear(input_size, hidden_size)
         self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
         self.tire = nn.Parameter(torch.randn(3, hidden_size))
 
@@ -40,12 +40,20 @@ class Tiring(tt.Cell):
         return self.State(h, 0.8 * state.slow + 0.2 * h @ self.tire.T)
 
 
-def own_layer(
-    input_size: int, hidden_size: int, bias: bool = True, dtype: Any = None, **options: Any
+def layer_of(
+    cell: type[tt.Cell],
+    input_size: int,
+    hidden_size: int,
+    dtype: Any = None,
+    bias: bool = True,
+    **options: Any,
 ) -> tt.Layer:
-    """A layer of that cell, with the arguments of the others."""
-    make_cell = partial(Tiring, hidden_size=hidden_size, bias=bias)
+    """A layer of any cell, with the arguments of the others; biases are what the cell has."""
+    make_cell = partial(cell, hidden_size=hidden_size)
     return tt.Layer(make_cell, input_size, **options).to(dtype)
+
+
+own_layer = partial(layer_of, Tiring)
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ OPTIONS = [
             "zoneout": 0.2,
         },
     ),
-    Case("own-cell", own_layer, None),
+    Case("own-cell", partial(layer_of, Tiring), None),
 ]
 """Every option that changes a cell, alone and together, and a cell of one's own.
 

@@ -59,7 +59,7 @@ def open_session(model: nn.Module | Sequence[nn.Module], rows: int = 1) -> Sessi
 
     Returns:
         A session over a copy of the weights as they are now, on the CPU, in evaluation mode. With
-        layers that have options or cells of your own it runs in torch, some 20 times slower.
+        layers that have options or cells of your own it runs in torch, tens of times slower.
 
     Raises:
         OptionError: the model holds something else, which is named.
