@@ -47,7 +47,7 @@ def unroll(
         before = state if carried is None else _choose(carried[t], state, fresh)
         before = type(state)(*(field[: len(steps[t])] for field in before))
         new = cell.step(steps[t], before)
-        if not outputs:
+        if t == (len(steps) - 1 if reverse else 0):
             check_step(cell, new, before)
         if valid is not None:
             new = _choose(valid[t], new, state)
