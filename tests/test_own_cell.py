@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import throughtime as tt
-from throughtime.bptt import Checkpointed, Full
+from throughtime.bptt import Checkpointed, Full, Truncated, truncation_bias
 from throughtime.cells import HiddenState
 from throughtime.errors import OptionError, ShapeError
 from throughtime.instruments import gradient_flow
@@ -117,6 +117,13 @@ def test_gradient_flow_sees_every_step_and_layer():
     gradients = torch.autograd.grad(states[1].h.sum(), heads)
     expected = torch.stack(gradients[::-1]).norm(dim=-1)
     assert worst_error([torch.tensor(flow.norm[1].copy())], [expected]) < 1e-12
+
+
+def test_a_window_of_all_steps_costs_no_gradient():
+    layer, x = own_layer(I, H, dtype=DTYPE).eval(), drawn(T, B, I)
+    bias = truncation_bias(Truncated(T), layer, x, lambda y, t: y.square().sum())
+    assert bias.whole.cosine == pytest.approx(1, abs=1e-12)
+    assert "layers.0.0.tire" in bias.parameters
 
 
 def test_gradients_per_row_go_through_a_layer_of_ones_own():

@@ -104,7 +104,8 @@ class Stepper:
     @torch.no_grad()
     def step(self, x: Array, out: Array) -> None:
         """Writes the output for x, [rows, I] or [I], and keeps the new states."""
-        h = torch.tensor(x).reshape(self.rows, self.num_inputs)  # a copy: a state may hold on to it
+        h = torch.tensor(x, device="cpu")  # a copy: a state may hold on to it
+        h = h.reshape(self.rows, self.num_inputs)
         with self._lock, full_precision():
             states = []
             for rung, state in zip(self._rungs, self._states, strict=True):
@@ -116,7 +117,7 @@ class Stepper:
 
     def reset(self, rows: Sequence[int]) -> None:
         """These rows begin afresh from the cells' initial states."""
-        chosen = torch.zeros(self.rows, 1, dtype=torch.bool)
+        chosen = torch.zeros(self.rows, 1, dtype=torch.bool, device="cpu")
         chosen[list(rows)] = True
         with self._lock:
             self._states = [
@@ -135,7 +136,7 @@ class Stepper:
     def write_state(self, numbers: Array) -> None:
         """Takes all states from one array as `read_state` wrote it."""
         sizes = [field.numel() for field in self._fields()]
-        left = list(torch.split(torch.tensor(numbers), sizes))
+        left = list(torch.split(torch.tensor(numbers, device="cpu"), sizes))
         with self._lock:
             self._states = [
                 type(state)(*(left.pop(0).view(field.shape) for field in state))

@@ -29,7 +29,7 @@ class Snapshot(NamedTuple):
     """The state of a session at one moment, for `Session.restore`."""
 
     numbers: Array  # all states one after the other
-    sizes: tuple[tuple[str, int], ...]  # cell and H of every layer
+    sizes: tuple[tuple[str, int], ...]  # cell and H of every layer, in torch of every field
     rows: int
 
 
