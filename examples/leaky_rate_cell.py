@@ -1,7 +1,7 @@
 """Decides which of two noisy inputs is stronger: rate units of neuroscience, a cell of one's own.
 
-The rates are those of Yang et al. 2019 (Nature Neuroscience 22), the signs of their weights those of
-Song, Yang and Wang 2016 (PLoS Computational Biology 12).
+The rates are those of Yang et al. 2019 (Nature Neuroscience 22), the signs of their weights
+those of Song, Yang and Wang 2016 (PLoS Computational Biology 12).
 
 python examples/leaky_rate_cell.py
 """
