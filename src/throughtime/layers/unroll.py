@@ -8,14 +8,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from throughtime.cells import AnyCell, Cell, State
+from throughtime.cells import AnyCell, CellLike, State
+from throughtime.layers.checks import check_step
 from throughtime.sequences import WHOLE, Rows, without_padding
 
 S = TypeVar("S", bound=State)
 
 
 def unroll(
-    cell: Cell[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
+    cell: CellLike[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
 ) -> tuple[Tensor, S]:
     """Runs a cell over a sequence, one step after the other.
 
@@ -44,7 +45,10 @@ def unroll(
     for t in reversed(range(len(steps))) if reverse else range(len(steps)):
         # rows without this step begin afresh as well: what they compute is a number, and dropped
         before = state if carried is None else _choose(carried[t], state, fresh)
-        new = cell.step(steps[t], type(state)(*(field[: len(steps[t])] for field in before)))
+        before = type(state)(*(field[: len(steps[t])] for field in before))
+        new = cell.step(steps[t], before)
+        if t == (len(steps) - 1 if reverse else 0):
+            check_step(cell, new, before)
         if valid is not None:
             new = _choose(valid[t], new, state)
         # the rows below have ended (in reverse: not begun) and keep their state
