@@ -63,7 +63,10 @@ def kernel_of(cell: AnyCell) -> Kernel | None:
     if type(inner) is LSTM:
         return _COUPLED_LSTM if inner.is_coupled else _LSTM
     if type(inner) is GRU:
-        return _GRU if inner.reset_after else _GRU_RESET_BEFORE
+        if inner.reset_after:
+            return _GRU
+        # its two products of a step would be two rows of LayerNorm
+        return _GRU_RESET_BEFORE if inner.norm_ih is None else None
     if type(inner) is Elman and isinstance(inner.nonlinearity, str):
         # the first two tell their slope from h, which zoneout mixes with the h before
         tuned = None if keeps else _ELMAN.get(inner.nonlinearity)
