@@ -31,7 +31,7 @@ class BackwardRun {
           at{job.sizes, job.rows, lane.direction, lane.part, lane.parts},
           group(group_for(member, lane)),
           packed(packed_backward<Cell, Real>(job.sizes)),
-          weights(job.packed + lane.direction * packed.elements()),
+          weights(job.packed + lane.direction * packed.elements),
           h_stride(row_stride<Real>(job.sizes.H)),
           da_stride(row_stride<Real>(rounded_up(Cell::G * job.sizes.H, P::width))) {
         const Sizes& sizes = job.sizes;
@@ -52,21 +52,24 @@ class BackwardRun {
         masked = room.take(lane.count() * member.count * side * h_stride);
         masked += (lane.index() * member.count + group.index) * side * h_stride;
         zeros = shared(larger(H, P::width));
-        sums = WeightSums<Cell, Real>(sizes, R, da_stride, shared);
+        const bool second = has_second<Cell>(sizes);
+        const bool is_part = Cell::G_second > 0;  // of dz
+        de = is_part ? dz + FirstGates<Cell>::G * H : shared(second ? R * h_stride : 0);
+        de_stride = is_part ? da_stride : h_stride;
+        m = shared(second ? R * h_stride : 0);
+        sums = WeightSums<Cell, Real>(sizes, R, shared);
         sums.keep_in(job.sums, lane, shared);
-        options = {job.keep_h,
-                   job.keep_c,
-                   job.keep_h_share,
-                   job.keep_c_share,
-                   job.peepholes[at.d],
-                   sums.of_peepholes(),
-                   job.dc};
+        options = {job.keep_h,          job.keep_c, job.keep_h_share,    job.keep_c_share,
+                   job.peepholes[at.d], second,     sums.of_peepholes(), job.dc};
         used = room.used;
         if (group.count == 0) return;
         mine_ih = share_of(packed.panels_ih, group.index, group.count);
         mine_hh = share_of(packed.panels_hh, group.index, group.count);
-        begin = mine_hh.begin * P::width;
-        end = smaller(mine_hh.end * P::width, H);
+        mine_second = share_of(packed.panels_second, group.index, group.count);
+        const Share units = second ? mine_second : mine_hh;
+        begin = units.begin * P::width;
+        end = smaller(units.end * P::width, H);
+        mine_h = {mine_hh.begin * P::width, smaller(mine_hh.end * P::width, sizes.P)};
     }
 
     Size elements() const { return used; }
@@ -80,6 +83,9 @@ class BackwardRun {
             Size row = block.rows;
             for (Size i = block.end - 1; i >= block.begin; --i) {
                 row -= at.active(i);
+                if constexpr (can_have_second<Cell>) {
+                    if (has_second<Cell>(job.sizes)) second_gradients(i, row);
+                }
                 options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
                     gate_gradients<is_plain>(i, row);
                 });
@@ -91,7 +97,8 @@ class BackwardRun {
                 state_gradients(i, row);
             }
             const bool is_first = end == job.sizes.T && !job.adds;
-            sums.add(dz, da, block.rows, is_first, group);
+            sums.add({{dz, da_stride}, {da, da_stride}, {de, de_stride}, {m, h_stride}, block.rows},
+                     is_first, group);
             if (job.peepholes[at.d] || job.sizes.normalises) {
                 sums.add_by_unit(this->begin, this->end, is_first);
             }
@@ -111,10 +118,13 @@ class BackwardRun {
             sums.start(job.sizes.T == 0 && !job.adds);
         }
         for (Size r = 0; r < at.batch_size(); ++r) {
-            for (Size u = begin; u < end; ++u) {
-                dh[r * h_stride + u] = job.dh_n ? job.dh_n[at.state(r) + u] : Real(0);
-                if (!Cell::has_c) continue;
-                dc[r * h_stride + u] = job.dc_n ? job.dc_n[at.state(r) + u] : Real(0);
+            for (Size u = mine_h.begin; u < mine_h.end; ++u) {
+                const Size from = at.state(r) * job.sizes.P + u;
+                dh[r * h_stride + u] = job.dh_n ? job.dh_n[from] : Real(0);
+            }
+            for (Size u = begin; Cell::has_c && u < end; ++u) {
+                const Size from = at.state(r) * job.sizes.H + u;
+                dc[r * h_stride + u] = job.dc_n ? job.dc_n[from] : Real(0);
             }
         }
         group.meet();
@@ -122,13 +132,19 @@ class BackwardRun {
 
     static std::size_t bytes(Size elements) { return std::size_t(elements) * sizeof(Real); }
 
-    // The state that row r of step i started from.
-    const Real* before(const Real* over_time, const Real* initial, const Real* fresh, Size i,
-                       Size r) const {
-        const Size H = job.sizes.H;
-        if (at.is_fresh(i, r)) return fresh ? fresh + at.d * H : zeros;
-        if (r < at.carried(i)) return over_time + at.kept(i - 1, r) * H;
-        return initial ? initial + at.state(r) : zeros;
+    // The state, of so many values, that row r of step i started from.
+    const Real* before(const Real* over_time, const Real* initial, const Real* fresh, Size values,
+                       Size i, Size r) const {
+        if (at.is_fresh(i, r)) return fresh ? fresh + at.d * values : zeros;
+        if (r < at.carried(i)) return over_time + at.kept(i - 1, r) * values;
+        return initial ? initial + at.state(r) * values : zeros;
+    }
+
+    const Real* h_of_before(Size i, Size r) const {
+        return before(job.y, job.h0, job.h_fresh, job.sizes.P, i, r);
+    }
+    const Real* c_of_before(Size i, Size r) const {
+        return Cell::has_c ? before(job.c, job.c0, job.c_fresh, job.sizes.H, i, r) : nullptr;
     }
 
     // Inputs and states of the block, which the sums read by columns.
@@ -138,16 +154,16 @@ class BackwardRun {
             if (n / side % group.count != group.index) return;
             const Size k = n % side;
             x_rows[k] = job.x + at.place(i, r) * job.sizes.I;
-            h_rows[k] = before(job.y, job.h0, job.h_fresh, i, r);
+            h_rows[k] = h_of_before(i, r);
             if (job.mask) h_rows[k] = mask_row(masked + k * h_stride, h_rows[k], r);
             if (k + 1 == side || n + 1 == block.rows) sums.take_rows(n - k, k + 1, x_rows, h_rows);
         });
     }
 
-    // to [H] = mask * h of row r, what the product read
+    // to [P] = mask * h of row r, what the product read
     APART const Real* mask_row(Real* to, const Real* h, Size r) const {
-        const Real* mask = job.mask + at.state(r);
-        for (Size u = 0; u < job.sizes.H; ++u) to[u] = mask[u] * h[u];
+        const Real* mask = job.mask + at.state(r) * job.sizes.P;
+        for (Size u = 0; u < job.sizes.P; ++u) to[u] = mask[u] * h[u];
         return to;
     }
 
@@ -161,8 +177,7 @@ class BackwardRun {
             const Size kept = at.kept(i, r), state = r * h_stride;
             Real *dz_r = dz + (row + r) * da_stride, *da_r = da + (row + r) * da_stride;
             if (job.sizes.normalises) dz_r = out_z + r * da_stride, da_r = out_a + r * da_stride;
-            const Real* h_before = before(job.y, job.h0, job.h_fresh, i, r);
-            const Real* c_before = Cell::has_c ? before(job.c, job.c0, job.c_fresh, i, r) : nullptr;
+            const Real *h_before = h_of_before(i, r), *c_before = c_of_before(i, r);
             for_units<Real>(begin, end, [&](auto units, Size u) {
                 StepBackward<Real> step{};
                 step.H = H;
@@ -176,13 +191,58 @@ class BackwardRun {
                     step.dc = dc + state + u;
                     step.c_before = c_before + u;
                 }
-                Vec<Real> dh_u = units.load(dh + state + u);
-                if (job.dy) dh_u += units.load(job.dy + kept * H + u);
                 const Size at_u = kept * H + u;
-                units.store(dh + state + u,
-                            options.template backward<is_plain>(units, dh_u, step, at_u, u));
+                Real* from = dh + state + u;
+                const bool second = !is_plain && has_second<Cell>(job.sizes);
+                if (second) step.m = m + (row + r) * h_stride + u;
+                if (Cell::projects && second) {
+                    options.template backward<is_plain>(units, units.load(step.m), step, at_u, u);
+                    return;
+                }
+                Vec<Real> dh_u = units.load(from);
+                if (job.dy && !second) dh_u += units.load(job.dy + at_u);
+                units.store(from, options.template backward<is_plain>(units, dh_u, step, at_u, u));
+                if (second && job.mask) mask_m(units, step.m, r, u);
             });
         }
+    }
+
+    // The gradients of the second product and, from all of them, of what it reads, dm = de W.
+    APART void second_gradients(Size i, Size row) {
+        const Size active = at.active(i), H = job.sizes.H, values = job.sizes.P;
+        for (Size r = 0; r < active; ++r) {
+            const Size kept = at.kept(i, r);
+            const Real* h_before = h_of_before(i, r);
+            for_units<Real>(mine_h.begin, mine_h.end, [&](auto units, Size u) {
+                StepBackward<Real> step{};
+                step.H = H;
+                step.dz = dz + (row + r) * da_stride + u;
+                step.de = de + (row + r) * de_stride + u;
+                step.h_before = h_before + u;
+                step.gates = job.gates + kept * Cell::S * H + u;
+                Real* dh_u = dh + r * h_stride + u;
+                Vec<Real> dh_new = units.load(dh_u);
+                if (job.dy) dh_new += units.load(job.dy + kept * values + u);
+                units.store(dh_u, options.backward_second(units, dh_new, step, kept * values + u));
+            });
+        }
+        group.meet();
+        const Matrix<const Real> de_i{de + row * de_stride, de_stride};
+        for (Size p = mine_second.begin; p < mine_second.end && active > 0; ++p) {
+            P::multiply_step(H - p * P::width, active == 1,
+                             {m + row * h_stride + p * P::width, h_stride}, {zeros, 0}, de_i,
+                             weights + packed.at_second + p * P::elements(values), active, values);
+        }
+        for (Size r = 0; Cell::G_second > 0 && job.mask && r < active; ++r) {
+            Real* m_r = m + (row + r) * h_stride;
+            for_units<Real>(begin, end, [&](auto units, Size u) { mask_m(units, m_r + u, r, u); });
+        }
+    }
+
+    // The mask stands before the second product where that is the last gates'.
+    template <class Units>
+    void mask_m(Units units, Real* m_u, Size r, Size u) const {
+        units.store(m_u, units.load(m_u) * units.load(job.mask + at.state(r) * job.sizes.P + u));
     }
 
     // dz and da of this member's units from the gradients behind LayerNorm, whose rows are whole.
@@ -191,32 +251,26 @@ class BackwardRun {
         for (Size r = 0; r < at.active(i); ++r) {
             const Size kept = 2 * at.kept(i, r), n = (row + r) * da_stride;
             for (int k : {0, 1}) {
-                norm_gradient<Cell>((k == 0 ? dz : da) + n, sums.of_bias(k), sums.of_gain(k),
-                                    (k == 0 ? out_z : out_a) + r * da_stride,
-                                    job.normalised + (kept + k) * K,
-                                    weights + packed.at_gains() + k * K, job.scales[kept + k],
-                                    Share{begin, end}, H);
+                norm_gradient<Cell>(
+                    (k == 0 ? dz : da) + n, sums.of_bias(k), sums.of_gain(k),
+                    (k == 0 ? out_z : out_a) + r * da_stride, job.normalised + (kept + k) * K,
+                    weights + packed.at_gains + k * K, job.scales[kept + k], Share{begin, end}, H);
             }
         }
     }
 
     // dh += mask * (da W_hh) for this member's units: the gradient of the state before step i.
     void state_gradients(Size i, Size row) {
-        const Size active = at.active(i), H = job.sizes.H, K = Cell::G * H;
+        const Size active = at.active(i), P_h = job.sizes.P, K = FirstGates<Cell>::G * job.sizes.H;
         const Matrix<const Real> da_i{da + row * da_stride, da_stride};
-        for (Size p = mine_hh.begin; p < mine_hh.end && active; ++p) {
-            const Real* panel = weights + packed.at_hh() + p * P::elements(K);
+        for (Size p = mine_hh.begin; p < mine_hh.end && active > 0; ++p) {
             // rows of dh are longer than H by more than the last panel's columns
             const Matrix<Real> dh_p{dh + p * P::width, h_stride};
             const Matrix<Real> to = job.mask ? Matrix<Real>{tile, P::width} : dh_p;
             const Matrix<const Real> start = job.mask ? Matrix<const Real>{zeros, 0} : to;
-            P::with_columns(H - p * P::width, [&](auto used) {
-                if (active == 1) {
-                    return used.multiply_single(to.data, start.data, da_i.data, panel, K);
-                }
-                used.multiply(to, start, da_i, panel, active, K);
-            });
-            if (job.mask) add_masked(p * P::width, smaller(P::width, H - p * P::width), active);
+            P::multiply_step(P_h - p * P::width, active == 1, to, start, da_i,
+                             weights + packed.at_hh + p * P::elements(K), active, K);
+            if (job.mask) add_masked(p * P::width, smaller(P::width, P_h - p * P::width), active);
         }
         cut_at_resets(i);
     }
@@ -224,7 +278,7 @@ class BackwardRun {
     // dh += mask * tile for `count` units from `first` on
     APART void add_masked(Size first, Size count, Size active) {
         for (Size r = 0; r < active; ++r) {
-            const Real* mask = job.mask + at.state(r) + first;
+            const Real* mask = job.mask + at.state(r) * job.sizes.P + first;
             Real* dh_r = dh + r * h_stride + first;
             for (Size v = 0; v < count; ++v) dh_r[v] += mask[v] * tile[r * P::width + v];
         }
@@ -234,14 +288,14 @@ class BackwardRun {
     void cut_at_resets(Size i) {
         for (Size r = 0; job.rows.reset && r < at.active(i); ++r) {
             if (!at.is_fresh(i, r)) continue;
-            cut(dh + r * h_stride, sums.dh_fresh);
-            if (Cell::has_c) cut(dc + r * h_stride, sums.dc_fresh);
+            cut(dh + r * h_stride, sums.dh_fresh, mine_h);
+            if (Cell::has_c) cut(dc + r * h_stride, sums.dc_fresh, {begin, end});
         }
     }
 
-    void cut(Real* gradient, Real* of_fresh) {
-        for (Size u = begin; u < end; ++u) of_fresh[u] += gradient[u];
-        std::memset(gradient + begin, 0, bytes(end - begin));
+    void cut(Real* gradient, Real* of_fresh, Share units) {
+        for (Size u = units.begin; u < units.end; ++u) of_fresh[u] += gradient[u];
+        std::memset(gradient + units.begin, 0, bytes(units.end - units.begin));
     }
 
     // dx = dz W_ih for this member's panels of inputs
@@ -263,9 +317,13 @@ class BackwardRun {
 
     void finish() {
         for (Size r = 0; r < at.batch_size(); ++r) {
-            const Size from = r * h_stride + begin, to = at.state(r) + begin;
-            if (job.dh0) std::memcpy(job.dh0 + to, dh + from, bytes(end - begin));
-            if (job.dc0) std::memcpy(job.dc0 + to, dc + from, bytes(end - begin));
+            const auto give = [&](Real* to, const Real* from, Size values, Share units) {
+                if (!to) return;
+                std::memcpy(to + at.state(r) * values + units.begin,
+                            from + r * h_stride + units.begin, bytes(units.end - units.begin));
+            };
+            give(job.dh0, dh, job.sizes.P, mine_h);
+            give(job.dc0, dc, job.sizes.H, {begin, end});
         }
     }
 
@@ -273,13 +331,16 @@ class BackwardRun {
     Direction at;
     Group group;
     Options<Cell, Real> options;
-    Packed<P> packed;
+    Packed packed;
     const Real* weights;         // packed, of this direction
-    Share mine_ih{}, mine_hh{};  // panels of inputs, and of units
+    Share mine_ih{}, mine_hh{};  // panels of inputs, and of values of h
+    Share mine_second{};         // and of units, in the second product
+    Share mine_h{};              // values of h
     Size begin = 0, end = 0;     // units
-    Size h_stride, da_stride, block_rows, used;
-    Real *dh, *dc;        // [B, H] gradients of the state after the step that comes next
+    Size h_stride, da_stride, de_stride, block_rows, used;
+    Real *dh, *dc;        // [B, P], [B, H] gradients of the state after the step that comes next
     Real *dz, *da;        // [R, G, H] of the block
+    Real *de, *m;         // [R, P], [R, H] of the second product; m: dm first
     Real *out_z, *out_a;  // [B, G, H] of a step, behind LayerNorm
     Real* tile;           // [R, width] of this member
     Real* masked;         // [side, H] of this member

@@ -21,7 +21,7 @@ using namespace nb::literals;
 namespace throughtime {
 namespace {
 
-constexpr Size num_weights = 7;  // of a direction, in the order of Weights
+constexpr Size num_weights = 8;  // of a direction, in the order of Weights
 
 // Calls body(Real{}) with the type of the numbers, while other Python threads go on.
 template <class Body>
@@ -50,13 +50,14 @@ struct Sequence {
 class Layer {
   public:
     Layer(const std::string& cell, bool is_double, Size D, Size I, Size H,
-          const std::string& nonlinearity)
+          const std::string& nonlinearity, Size P)
         : kind_(cell_named(cell)),
           g_(nonlinearity_named(nonlinearity)),
           is_double_(is_double),
           D_(D),
           I_(I),
-          H_(H) {}
+          H_(H),
+          P_(P ? P : H) {}
 
     void forward(const std::vector<Address>& weights, const std::vector<Address>& tensors,
                  const Sequence& sequence, int threads, double keep_h_share, double keep_c_share) {
@@ -139,7 +140,7 @@ class Layer {
                                .workspace = nullptr};
             for (Size d = 0; d < D_; ++d) {
                 job.weights[d] = {gradient(), gradient(), gradient(), gradient(),
-                                  gradient(), gradient(), gradient()};
+                                  gradient(), gradient(), gradient(), gradient()};
             }
             run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), backward_, threads);
         });
@@ -147,7 +148,7 @@ class Layer {
 
     // Elements of the sums of gradients that backward runs hand to each other.
     Size num_sums(Size B, bool normalises) const {
-        const Sizes sizes{0, 0, B, D_, I_, H_, normalises};
+        const Sizes sizes{0, 0, B, D_, I_, H_, P_, normalises};
         if (is_double_) return chosen_functions<double>().cells[int(kind_)].sums(sizes);
         return chosen_functions<float>().cells[int(kind_)].sums(sizes);
     }
@@ -189,7 +190,7 @@ class Layer {
                           .x_done = nullptr,
                           .y_done = nullptr};
         const std::size_t kept = job.sizes.N * D_ * H_ * sizeof(Real);
-        advise_huge_pages(job.y, kept);
+        advise_huge_pages(job.y, job.sizes.N * D_ * P_ * sizeof(Real));
         advise_huge_pages(job.c, kept);
         advise_huge_pages(job.gates, num_saved[int(kind_)] * kept);
         advise_huge_pages(job.normalised, 2 * num_gates[int(kind_)] * kept);
@@ -197,7 +198,7 @@ class Layer {
     }
 
     Sizes sizes(const RowTables& tables, const Sequence& sequence) const {
-        return {tables.places(), sequence.T, sequence.B, D_, I_, H_};
+        return {tables.places(), sequence.T, sequence.B, D_, I_, H_, P_};
     }
 
     template <class Real>
@@ -205,7 +206,7 @@ class Layer {
         std::vector<Weights<Real>> weights;
         Pointers<const Real> next(addresses);
         for (Size d = 0; d < D_; ++d) {
-            weights.push_back({next(), next(), next(), next(), next(), next(), next()});
+            weights.push_back({next(), next(), next(), next(), next(), next(), next(), next()});
         }
         return weights;
     }
@@ -213,7 +214,7 @@ class Layer {
     CellKind kind_;
     Nonlinearity g_;
     bool is_double_;
-    Size D_, I_, H_;
+    Size D_, I_, H_, P_;
     PackedCopy forward_, backward_;
 };
 
@@ -237,8 +238,8 @@ NB_MODULE(accepted_kernels, m) {
         .def(nb::init<Size, Size, bool, Address, Address, Address>(), "T"_a, "B"_a, "batch_first"_a,
              "batch_sizes"_a, "lengths"_a, "reset"_a);
     nb::class_<Layer>(m, "Layer")
-        .def(nb::init<const std::string&, bool, Size, Size, Size, const std::string&>(), "cell"_a,
-             "is_double"_a, "D"_a, "I"_a, "H"_a, "nonlinearity"_a = "tanh")
+        .def(nb::init<const std::string&, bool, Size, Size, Size, const std::string&, Size>(),
+             "cell"_a, "is_double"_a, "D"_a, "I"_a, "H"_a, "nonlinearity"_a = "tanh", "P"_a = 0)
         .def("forward", &Layer::forward, "weights"_a, "tensors"_a, "sequence"_a, "threads"_a,
              "keep_h_share"_a = 0, "keep_c_share"_a = 0)
         .def("backward", &Layer::backward, "weights"_a, "gradients"_a, "tensors"_a, "sequence"_a,

@@ -23,8 +23,8 @@ int place_of(const std::string& name, const char* const (&names)[num], const cha
 }  // namespace
 
 CellKind cell_named(const std::string& name) {
-    static constexpr const char* names[num_cells] = {"elman_tanh", "elman_relu",   "lstm",
-                                                     "gru",        "coupled_lstm", "elman"};
+    static constexpr const char* names[num_cells] = {
+        "elman_tanh", "elman_relu", "lstm", "gru", "coupled_lstm", "elman", "gru_reset_before"};
     return CellKind(place_of(name, names, "cell"));
 }
 

@@ -30,20 +30,23 @@ template <class Real>
 void add_layer(Session<Real>& session, const std::string& cell, Array<const Real> weight_ih,
                Array<const Real> weight_hh, std::optional<Array<const Real>> bias_ih,
                std::optional<Array<const Real>> bias_hh, std::optional<Array<const Real>> peepholes,
-               Real keep_h_share, Real keep_c_share, const std::string& nonlinearity) {
+               Real keep_h_share, Real keep_c_share, const std::string& nonlinearity,
+               std::optional<Array<const Real>> weight_hr) {
     const CellKind kind = cell_named(cell);
-    const Size G = num_gates[int(kind)], H = weight_hh.shape(1), I = weight_ih.shape(1);
+    const Size G = num_gates[int(kind)], H = weight_ih.shape(0) / G, I = weight_ih.shape(1);
+    const Size P = weight_hh.shape(1);
     check_size("weight_ih", weight_ih.size(), G * H * I);
-    check_size("weight_hh", weight_hh.size(), G * H * H);
+    check_size("weight_hh", weight_hh.size(), G * H * P);
     if (bias_ih) check_size("bias_ih", bias_ih->size(), G * H);
     if (bias_hh) check_size("bias_hh", bias_hh->size(), G * H);
     if (peepholes) check_size("peepholes", peepholes->size(), num_peepholes[int(kind)] * H);
+    if (weight_hr || P != H) check_size("weight_hr", weight_hr ? weight_hr->size() : 0, P * H);
     if (session.outputs() > 0) check_size("inputs of the layer", I, session.outputs());
-    session.add_layer(
-        kind,
-        {weight_ih.data(), weight_hh.data(), bias_ih ? bias_ih->data() : nullptr,
-         bias_hh ? bias_hh->data() : nullptr, peepholes ? peepholes->data() : nullptr},
-        I, H, keep_h_share, keep_c_share, nonlinearity_named(nonlinearity));
+    session.add_layer(kind,
+                      {weight_ih.data(), weight_hh.data(), bias_ih ? bias_ih->data() : nullptr,
+                       bias_hh ? bias_hh->data() : nullptr, peepholes ? peepholes->data() : nullptr,
+                       weight_hr ? weight_hr->data() : nullptr},
+                      I, H, P, keep_h_share, keep_c_share, nonlinearity_named(nonlinearity));
 }
 
 template <class Real>
@@ -78,7 +81,8 @@ void bind(nb::module_& m, const char* name) {
         .def(nb::init<Size>(), "rows"_a)
         .def("add_layer", &add_layer<Real>, "cell"_a, "weight_ih"_a, "weight_hh"_a,
              "bias_ih"_a.none(), "bias_hh"_a.none(), "peepholes"_a.none() = nb::none(),
-             "keep_h_share"_a = 0, "keep_c_share"_a = 0, "nonlinearity"_a = "tanh")
+             "keep_h_share"_a = 0, "keep_c_share"_a = 0, "nonlinearity"_a = "tanh",
+             "weight_hr"_a.none() = nb::none())
         .def("add_readout", &add_readout<Real>, "weight"_a, "bias"_a.none())
         .def("step", &step<Real>, nb::arg("x").noconvert(), nb::arg("y").noconvert())
         .def(

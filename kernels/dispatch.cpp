@@ -95,9 +95,10 @@ std::uint64_t fingerprint(const Variant& variant, const Weights<Real>* weights, 
     };
     for (Size d = 0; d < sizes.D; ++d) {
         add(weights[d].weight_ih, rows * sizes.I);
-        add(weights[d].weight_hh, rows * sizes.H);
+        add(weights[d].weight_hh, rows * sizes.P);
         add(weights[d].bias_ih, rows);
         add(weights[d].bias_hh, rows);
+        if (weights[d].weight_hr) add(weights[d].weight_hr, sizes.P * sizes.H);
         if (!sizes.normalises) continue;
         add(weights[d].norm_ih, rows);
         add(weights[d].norm_hh, rows);

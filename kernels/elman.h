@@ -33,8 +33,9 @@ struct Relu {
 template <class Function>
 struct Elman {
     using WithOptions = Elman;
-    static constexpr int G = 1, S = 0, P = 0, UV = vector_registers / 8;
-    static constexpr bool has_c = false, splits = false;
+    static constexpr int G = 1, S = 0, Q = 0, UV = vector_registers / 8;
+    static constexpr int G_second = 0;
+    static constexpr bool projects = false, has_c = false, splits = false;
 
     template <class Units, class Real>
     ALWAYS_INLINE static Vec<Real> forward(Units, const Step<Real>& step) {
@@ -52,8 +53,9 @@ struct Elman {
 // With a g of the run. Not every slope can be told from a value, so z + a is saved.
 struct AnyElman {
     using WithOptions = AnyElman;
-    static constexpr int G = 1, S = 1, P = 0, UV = Elman<Tanh>::UV;
-    static constexpr bool has_c = false, splits = false;
+    static constexpr int G = 1, S = 1, Q = 0, UV = Elman<Tanh>::UV;
+    static constexpr int G_second = 0;
+    static constexpr bool projects = false, has_c = false, splits = false;
 
     template <class Units, class Real>
     ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {

@@ -22,6 +22,8 @@ namespace {
 template <class Cell, class Real>
 class ForwardRun {
     using P = ForwardPanel<Cell, Real>;
+    using First = ForwardPanel<FirstGates<Cell>, Real>;
+    using Second = ForwardPanel<Linear, Real>;
     static constexpr Size panel_units = Cell::UV * lanes<Real>;
     static constexpr Size block_rows = 128;  // enough to read each weight rarely
     static constexpr Size wave_rows = 16;    // soon enough for who waits for y
@@ -33,9 +35,10 @@ class ForwardRun {
           at{job.sizes, job.rows, d},
           group(group_for(member, {d, 0, job.sizes.D, 1})),
           normalises(job.sizes.normalises),
-          options(job.keep_h, job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[d]),
+          options(job.keep_h, job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[d],
+                  has_second<Cell>(job.sizes)),
           packed(packed_forward<Cell, Real>(job.sizes)),
-          weights(job.packed + d * packed.elements()) {
+          weights(job.packed + d * packed.elements) {
         const Sizes& sizes = job.sizes;
         const Size B = sizes.B, R = larger(B, block_rows), num = packed.panels_hh;
         h_stride = row_stride<Real>(sizes.H);
@@ -52,6 +55,7 @@ class ForwardRun {
         Real* beside = take(rows * h_stride);
         for (int k : {0, 1}) h[k] = job.mask ? beside : read[k];
         c = Cell::has_c ? take(rows * h_stride) : nullptr;
+        m = has_second<Cell>(sizes) ? take(rows * h_stride) : nullptr;
         z = take(num * z_panel);
         x = room.take(member.count * R * x_stride) + member.index * R * x_stride;
         const auto take_own = [&](Size elements) {
@@ -63,9 +67,8 @@ class ForwardRun {
             a_panel = rows * P::width;
             product = take(num * a_panel);
             normalised_z = take_own(B * P::width);
-            const Real* biases = weights + packed.at_biases();
-            const Size half = packed.biases / 2;
-            for (int k : {0, 1}) norm[k] = {biases + k * half, packed.biases, take_own(2 * R)};
+            norm[0] = {weights + packed.at_bias_ih, packed.to_gains, take_own(2 * R)};
+            norm[1] = {weights + packed.at_bias_hh, packed.to_gains, take_own(2 * R)};
         }
         used = room.used;
         if (group.count == 0) return;
@@ -77,6 +80,11 @@ class ForwardRun {
         mine = share_of(num, group.index, group.count);
         begin = mine.begin * panel_units;
         end = smaller(mine.end * panel_units, sizes.H);
+        mine_second = share_of(packed.panels_second, group.index, group.count);
+        mine_h = {begin, end};
+        if (!has_second<Cell>(sizes)) return;
+        mine_h.begin = mine_second.begin * Second::width;
+        mine_h.end = smaller(mine_second.end * Second::width, sizes.P);
     }
 
     Size elements() const { return used; }
@@ -103,15 +111,18 @@ class ForwardRun {
     // The states before the first step; a row that has no step ends with them.
     void start() {
         for (Size r = 0; r < at.batch_size(); ++r) {
-            const Size from = at.state(r), to = r * h_stride;
+            const Size to = r * h_stride;
             const bool fresh = at.sizes.T > 0 && r < at.active(0) && at.is_fresh(0, r);
-            for (Size u = begin; u < end; ++u) {
-                job.h_n[from + u] = job.h0 ? job.h0[from + u] : Real(0);
-                const Real first = fresh ? fresh_state(job.h_fresh, u) : job.h_n[from + u];
+            for (Size u = mine_h.begin; u < mine_h.end; ++u) {
+                const Size from = at.state(r) * job.sizes.P + u;
+                job.h_n[from] = job.h0 ? job.h0[from] : Real(0);
+                const Real first = fresh ? fresh_h(u) : job.h_n[from];
                 h[0][to + u] = h[1][to + u] = first;
-                if (!Cell::has_c) continue;
-                job.c_n[from + u] = job.c0 ? job.c0[from + u] : Real(0);
-                c[to + u] = fresh ? fresh_state(job.c_fresh, u) : job.c_n[from + u];
+            }
+            for (Size u = begin; Cell::has_c && u < end; ++u) {
+                const Size from = at.state(r) * job.sizes.H + u;
+                job.c_n[from] = job.c0 ? job.c0[from] : Real(0);
+                c[to + u] = fresh ? fresh_c(u) : job.c_n[from];
             }
         }
         for (int k = 0; job.mask && k < 2; ++k) mask_rows(k, at.batch_size());
@@ -122,15 +133,18 @@ class ForwardRun {
     // What the product reads of the first rows.
     APART void mask_rows(Size k, Size rows) {
         for (Size r = 0; r < rows; ++r) {
-            const Real* mask = job.mask + at.state(r);
+            const Real* mask = job.mask + at.state(r) * job.sizes.P;
             const Real* from = h[k] + r * h_stride;
             Real* to = read[k] + r * h_stride;
-            for (Size u = begin; u < end; ++u) to[u] = mask[u] * from[u];
+            for (Size u = mine_h.begin; u < mine_h.end; ++u) to[u] = mask[u] * from[u];
         }
     }
 
-    Real fresh_state(const Real* state, Size u) const {
-        return state ? state[at.d * job.sizes.H + u] : Real(0);
+    Real fresh_h(Size u) const {
+        return job.h_fresh ? job.h_fresh[at.d * job.sizes.P + u] : Real(0);
+    }
+    Real fresh_c(Size u) const {
+        return job.c_fresh ? job.c_fresh[at.d * job.sizes.H + u] : Real(0);
     }
 
     // z of all rows of the block, for this member's panels
@@ -140,7 +154,7 @@ class ForwardRun {
             if (I == 0) return;  // x may be null, and memcpy refuses that even for no bytes
             std::memcpy(x + n * x_stride, job.x + at.place(i, r) * I, I * sizeof(Real));
         });
-        const Real* biases = weights + packed.at_biases();
+        const Real* biases = weights + packed.at_bias_ih;
         for (Size p = mine.begin; p < mine.end; ++p) {
             P::template with_columns<Cell::G>(
                 forward_columns<Cell, Real>(p, job.sizes.H), [&](auto used) {
@@ -160,30 +174,30 @@ class ForwardRun {
         if (normalises) {
             normalised_step(i, row);
         } else {
-            const Real* biases = weights + packed.at_biases() + packed.biases / 2;
+            const Real* biases = weights + packed.at_bias_hh;
             for (Size p = mine.begin; p < mine.end; ++p) {
-                product_of_state(a, biases + p * P::width, i, p);
-                const Real* z_p = z + p * z_panel + row * P::width;
+                product_of_state(a, biases + p * First::width, i, p);
+                Real* z_p = z + p * z_panel + row * P::width;
                 options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
                     unit_steps<is_plain>(i, p, z_p);
                 });
             }
         }
+        if constexpr (can_have_second<Cell>) {
+            if (has_second<Cell>(job.sizes)) second_half(i, row);
+        }
         finish_rows(i);
     }
 
+    // One row of all, whoever its member is: the bits are those of one thread.
+    bool is_single(Size i) const { return job.rows.active[at.time(i)] == 1; }
+
     // out [rows, width] = start + W_hh h for panel p
     ALWAYS_INLINE void product_of_state(Real* out, const Real* start, Size i, Size p) {
-        const Size H = job.sizes.H;
-        const Real* panel = weights + packed.at_hh() + p * P::elements(H);
-        P::template with_columns<Cell::G>(forward_columns<Cell, Real>(p, H), [&](auto used) {
-            // one of any member: the bits are those of one thread
-            if (job.rows.active[at.time(i)] == 1) {
-                return used.multiply_single(out, start, read[i % 2], panel, H);
-            }
-            used.multiply({out, P::width}, {start, 0}, {read[i % 2], h_stride}, panel, at.active(i),
-                          H);
-        });
+        First::template multiply_step<FirstGates<Cell>::G>(
+            forward_columns<FirstGates<Cell>, Real>(p, job.sizes.H), is_single(i),
+            {out, First::width}, {start, 0}, {read[i % 2], h_stride},
+            weights + packed.at_hh + p * First::elements(job.sizes.P), at.active(i), job.sizes.P);
     }
 
     // The same with LayerNorm: a row's gates follow all of its products, of all members.
@@ -214,28 +228,74 @@ class ForwardRun {
 
     // The cell's arithmetic for panel p.
     template <bool is_plain>
-    ALWAYS_INLINE void unit_steps(Size i, Size p, const Real* z_p) {
+    ALWAYS_INLINE void unit_steps(Size i, Size p, Real* z_p) {
         const Size first = p * panel_units, active = at.active(i);
         for_units<Real>(first, smaller(first + panel_units, job.sizes.H), [&](auto units, Size u) {
             for (Size r = 0; r < active; ++r) {
-                const Size offset = r * P::width + (u - first) * Cell::G;
-                unit_step<is_plain>(units, i, r, u, a + offset, z_p + offset);
+                const Real* a_u = a + r * First::width + (u - first) * FirstGates<Cell>::G;
+                Real* z_u = z_p + r * P::width + (u - first) * Cell::G;
+                unit_step<is_plain>(units, i, r, u, a_u, z_u);
             }
         });
     }
 
     // The same for a vector of units, u and following, of row r.
     template <bool is_plain, class Units>
-    ALWAYS_INLINE void unit_step(Units units, Size i, Size r, Size u, const Real* a_u,
-                                 const Real* z_u) {
+    ALWAYS_INLINE void unit_step(Units units, Size i, Size r, Size u, const Real* a_u, Real* z_u) {
         const Size H = job.sizes.H, kept = at.kept(i, r), state = r * h_stride + u;
+        const Step<Real> step = step_of(i, u, kept, state, a_u, z_u);
+        const Vec<Real> result = options.template forward<is_plain>(units, step, kept * H + u, u);
+        if (!is_plain && has_second<Cell>(job.sizes)) {
+            const Size masks = at.state(r) * job.sizes.P + u;
+            const bool is_masked = Cell::G_second > 0 && job.mask;
+            units.store(m + state, is_masked ? result * units.load(job.mask + masks) : result);
+        } else {
+            keep_h(units, i, u, kept, state, result);
+        }
+        if (Cell::has_c && job.c) units.store(job.c + kept * H + u, units.load(step.c));
+    }
+
+    ALWAYS_INLINE Step<Real> step_of(Size i, Size u, Size kept, Size state, const Real* a_u,
+                                     Real* z_u) const {
+        const Size H = job.sizes.H;
         Step<Real> step{a_u, z_u, h[i % 2] + state, nullptr, nullptr, nullptr, H, job.g};
         if (Cell::has_c) step.c = c + state;
         if (job.gates) step.gates = job.gates + kept * Cell::S * H + u;
-        const Vec<Real> h_new = options.template forward<is_plain>(units, step, kept * H + u, u);
+        return step;
+    }
+
+    template <class Units>
+    ALWAYS_INLINE void keep_h(Units units, Size i, Size u, Size kept, Size state, Vec<Real> h_new) {
         units.store(h[(i + 1) % 2] + state, h_new);
-        units.store(job.y + kept * H + u, h_new);
-        if (Cell::has_c && job.c) units.store(job.c + kept * H + u, units.load(step.c));
+        units.store(job.y + kept * job.sizes.P + u, h_new);
+    }
+
+    // h from the second product, W m + b, once all units of m are there. Not inlined, so that a
+    // step without one has all registers to itself.
+    APART void second_half(Size i, Size row) {
+        const Size H = job.sizes.H, values = job.sizes.P, active = at.active(i);
+        group.meet();
+        for (Size p = mine_second.begin; p < mine_second.end && active > 0; ++p) {
+            Second::multiply_step(
+                forward_columns<Linear, Real>(p, values), is_single(i), {a, Second::width},
+                {weights + packed.at_bias_second + p * Second::width, 0}, {m, h_stride},
+                weights + packed.at_second + p * Second::elements(H), active, H);
+            const Size first = p * Second::width;
+            for_units<Real>(first, smaller(first + Second::width, values), [&](auto units, Size u) {
+                for (Size r = 0; r < active; ++r) {
+                    const Real* a_u = a + r * Second::width + u - first;
+                    const Size kept = at.kept(i, r), state = r * h_stride + u;
+                    const auto step = step_of(i, u, kept, state, a_u, z_at(row + r, u));
+                    const Size at_u = kept * values + u;
+                    keep_h(units, i, u, kept, state, options.forward_second(units, step, at_u));
+                }
+            });
+        }
+    }
+
+    // Where z of the gates of a vector of units is, in a row of the block.
+    Real* z_at(Size row, Size u) const {
+        return z + u / panel_units * z_panel + row * P::width + u % panel_units * Cell::G;
     }
 
     // Keeps the last states of rows that end with step i, and begins afresh those that are reset.
@@ -243,16 +303,21 @@ class ForwardRun {
         const Size continuing = at.continuing(i);
         Real* h_new = h[(i + 1) % 2];
         for (Size r = continuing; r < at.active(i); ++r) {
-            for (Size u = begin; u < end; ++u) {
-                job.h_n[at.state(r) + u] = h_new[r * h_stride + u];
-                if (Cell::has_c) job.c_n[at.state(r) + u] = c[r * h_stride + u];
+            const Size at_h = at.state(r) * job.sizes.P, at_c = at.state(r) * job.sizes.H;
+            for (Size u = mine_h.begin; u < mine_h.end; ++u) {
+                job.h_n[at_h + u] = h_new[r * h_stride + u];
+            }
+            for (Size u = begin; Cell::has_c && u < end; ++u) {
+                job.c_n[at_c + u] = c[r * h_stride + u];
             }
         }
         for (Size r = 0; job.rows.reset && r < continuing; ++r) {
             if (!at.is_fresh(i + 1, r)) continue;
-            for (Size u = begin; u < end; ++u) {
-                h_new[r * h_stride + u] = fresh_state(job.h_fresh, u);
-                if (Cell::has_c) c[r * h_stride + u] = fresh_state(job.c_fresh, u);
+            for (Size u = mine_h.begin; u < mine_h.end; ++u) {
+                h_new[r * h_stride + u] = fresh_h(u);
+            }
+            for (Size u = begin; Cell::has_c && u < end; ++u) {
+                c[r * h_stride + u] = fresh_c(u);
             }
         }
         if (job.mask) mask_rows((i + 1) % 2, at.active(i));
@@ -263,14 +328,16 @@ class ForwardRun {
     Group group;
     bool normalises;
     Options<Cell, Real> options;
-    Packed<P> packed;
-    const Real* weights;      // packed, of this direction
-    Share mine{};             // panels
-    Size begin = 0, end = 0;  // units
+    Packed packed;
+    const Real* weights;          // packed, of this direction
+    Share mine{}, mine_second{};  // panels
+    Size begin = 0, end = 0;      // units
+    Share mine_h{};               // values of h
     Size h_stride, x_stride, z_panel, used;
-    Real* h[2];     // [B, H] either; one buffer where there is a mask
-    Real* read[2];  // [B, H] h, or mask * h
+    Real* h[2];     // [B, P] either; one buffer where there is a mask
+    Real* read[2];  // [B, P] h, or mask * h
     Real* c;        // [B, H]
+    Real* m;        // [B, H] what the second product reads, or null
     Real* z;        // [panels, R, width]
     Real* x;        // [R, I] of this member
     Real* a;        // [B, width] of this member

@@ -8,8 +8,9 @@ namespace {
 
 struct GRU {
     using WithOptions = GRU;
-    static constexpr int G = 3, S = 4, P = 0, UV = 1;  // saved: r, u, n and a_n
-    static constexpr bool has_c = false, splits = true;
+    static constexpr int G = 3, S = 4, Q = 0, UV = 1;  // saved: r, u, n and a_n
+    static constexpr int G_second = 0;
+    static constexpr bool projects = false, has_c = false, splits = true;
 
     template <class Units, class Real>
     ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {

@@ -2,6 +2,7 @@
 // plain structs of pointers and sizes, and one table of functions per instruction set.
 //
 //   T time   B batch   D directions   I inputs   H hidden   R rows of a block of steps
+//   P values of h: H, or fewer where an LSTM projects them
 //   G gates of a cell   S values per unit and step that its backward pass reads   P peepholes
 //   N = places of all steps together; which place a row of a step has, `Rows` says
 //
@@ -15,8 +16,8 @@ namespace throughtime {
 
 using Size = std::ptrdiff_t;
 
-enum class CellKind { elman_tanh, elman_relu, lstm, gru, coupled_lstm, elman };
-inline constexpr int num_cells = 6;
+enum class CellKind { elman_tanh, elman_relu, lstm, gru, coupled_lstm, elman, gru_reset_before };
+inline constexpr int num_cells = 7;
 
 // g of CellKind::elman (nonlinearities.h); two are cells of their own, which save nothing.
 enum class Nonlinearity {
@@ -36,16 +37,16 @@ enum class Nonlinearity {
 inline constexpr int num_nonlinearities = 12;
 
 // Rows of the weights per unit, G, in the order of CellKind.
-inline constexpr int num_gates[num_cells] = {1, 1, 4, 3, 3, 1};
+inline constexpr int num_gates[num_cells] = {1, 1, 4, 3, 3, 1, 3};
 
 // Values saved per unit and step, S, in the same order.
-inline constexpr int num_saved[num_cells] = {0, 0, 4, 4, 3, 1};
+inline constexpr int num_saved[num_cells] = {0, 0, 4, 4, 3, 1, 3};
 
-// Rows of peepholes that a cell may have, P, in the same order: of the LSTMs i, f, o and f, o.
-inline constexpr int num_peepholes[num_cells] = {0, 0, 3, 0, 2, 0};
+// Rows of peepholes that a cell may have, Q, in the same order: of the LSTMs i, f, o and f, o.
+inline constexpr int num_peepholes[num_cells] = {0, 0, 3, 0, 2, 0, 0};
 
 // Whether they keep a state c.
-inline constexpr bool has_cell_state[num_cells] = {false, false, true, false, true, false};
+inline constexpr bool has_cell_state[num_cells] = {false, false, true, false, true, false, false};
 
 // The rows of a backward run form so many parts at most, which need not wait for each other.
 constexpr Size most_parts(Size B) {
@@ -59,7 +60,7 @@ constexpr Size block_steps(Size B, Size parts) {
 }
 
 struct Sizes {
-    Size N, T, B, D, I, H;
+    Size N, T, B, D, I, H, P;
     bool normalises = false;  // LayerNorm of the pre-activations (layernorm.h)
 };
 
@@ -78,12 +79,13 @@ struct Rows {
 template <class Real>
 struct Weights {
     const Real* weight_ih;  // [G, H, I]
-    const Real* weight_hh;  // [G, H, H]
+    const Real* weight_hh;  // [G, H, P]
     const Real* bias_ih;    // [G, H]    or null
     const Real* bias_hh;    // [G, H]    or null
-    const Real* peepholes;  // [P, H]    or null; of an LSTM
+    const Real* peepholes;  // [Q, H]    or null; of an LSTM
     const Real* norm_ih;    // [G, H]    gains of LayerNorm, of W_ih x, or null: without it;
     const Real* norm_hh;    // [G, H]    of W_hh h; both or none
+    const Real* weight_hr;  // [P, H]    or null; of an LSTM that projects h
 };
 
 // Their gradients, written.
@@ -96,6 +98,7 @@ struct WeightGradients {
     Real* peepholes;
     Real* norm_ih;
     Real* norm_hh;
+    Real* weight_hr;
 };
 
 class Progress;  // team.h
@@ -103,18 +106,18 @@ class Progress;  // team.h
 // One forward run over a sequence.
 template <class Real>
 struct Forward {
-    Real* y;              // [N, D, H]    written
-    Real* h_n;            // [D, B, H]    written
+    Real* y;              // [N, D, P]    written
+    Real* h_n;            // [D, B, P]    written
     Real* c_n;            // [D, B, H]    written by the LSTM
     Real* c;              // [N, D, H]    saved by the LSTM, or null
     Real* gates;          // [N, D, S, H] saved, or null
     const Real* x;        // [N, I]
-    const Real* h0;       // [D, B, H]    or null: zeros
+    const Real* h0;       // [D, B, P]    or null: zeros
     const Real* c0;       // [D, B, H]    or null; read by the LSTM
-    const Real* h_fresh;  // [D, H]       or null: zeros; where a reset begins
+    const Real* h_fresh;  // [D, P]       or null: zeros; where a reset begins
     const Real* c_fresh;  // [D, H]       or null; read by the LSTM
-    const Real* mask;     // [D, B, H]    or null: ones; the recurrent product reads mask * h_before
-    const Real* keep_h;   // [N, D, H]    share of h_before that stays (options.h), or null:
+    const Real* mask;     // [D, B, P]    or null: ones; the recurrent product reads mask * h_before
+    const Real* keep_h;   // [N, D, P]    share of h_before that stays (options.h), or null:
     const Real* keep_c;   // [N, D, H]    the same of c_before; LSTM
     Real* normalised;     // [N, D, 2, G, H] saved with LayerNorm, or null: v^ of W_ih x, of W_hh h
     Real* scales;         // [N, D, 2]    saved, or null: 1 / sigma of both
@@ -122,7 +125,7 @@ struct Forward {
     Real keep_c_share;
     Nonlinearity g;
     const Real* packed;        // the weights, by pack_forward, but for
-    const Real* peepholes[2];  // [P, H] by direction, or null
+    const Real* peepholes[2];  // [Q, H] by direction, or null
     Sizes sizes;
     Rows rows;
     Real* workspace;
@@ -137,16 +140,16 @@ struct Backward {
     Real* sums;                        // of several runs, in elements `sums`; null: of this one
     bool adds;                         // to the sums of the runs before
     Real* dx;                          // [D, N, I]    or null: not wanted
-    Real* dh0;                         // [D, B, H]    or null
+    Real* dh0;                         // [D, B, P]    or null
     Real* dc0;                         // [D, B, H]    or null; by the LSTM
-    Real* dh_fresh;                    // [D, H]       or null
+    Real* dh_fresh;                    // [D, P]       or null
     Real* dc_fresh;                    // [D, H]       or null; by the LSTM
-    const Real* dy;                    // [N, D, H]    or null: zeros
+    const Real* dy;                    // [N, D, P]    or null: zeros
     const Real* dc;                    // [N, D, H]    or null: zeros; of c, LSTM
-    const Real* dh_n;                  // [D, B, H]    or null: zeros
+    const Real* dh_n;                  // [D, B, P]    or null: zeros
     const Real* dc_n;                  // [D, B, H]    or null: zeros
     const Real* x;                     // [N, I]
-    const Real* y;                     // [N, D, H]
+    const Real* y;                     // [N, D, P]
     const Real* c;                     // [N, D, H]    read by the LSTM
     const Real* gates;                 // [N, D, S, H]
     const Real* h0;                    // as in Forward, as are those that follow
@@ -179,15 +182,15 @@ struct Pack {
 // One step of one layer and direction.
 template <class Real>
 struct StreamStep {
-    Real* h;               // [B, H] written
+    Real* h;               // [B, P] written
     Real* c;               // [B, H] of the step before; written: the new one; LSTM
     const Real* x;         // [B, I]
-    const Real* h_before;  // [B, H]
+    const Real* h_before;  // [B, P]
     Real keep_h_share;     // as in Forward
     Real keep_c_share;
     Nonlinearity g;
     const Real* packed;     // the weights, by pack_forward, but for
-    const Real* peepholes;  // [P, H] or null
+    const Real* peepholes;  // [Q, H] or null
     Sizes sizes;
     Real* workspace;
 };

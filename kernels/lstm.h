@@ -2,7 +2,8 @@
 //
 // Peepholes let the gates see the cell state: i and f that of before, o the new one (Gers and
 // Schmidhuber 2000), p_i c_before, p_f c_before and p_o c beside the rest. The coupled LSTM has
-// i = 1 - f and the gates f, g, o (Greff et al. 2017, CIFG).
+// i = 1 - f and the gates f, g, o (Greff et al. 2017, CIFG). With a projection h = W_hr m of
+// m = o tanh(c) (Sak et al. 2014).
 #pragma once
 
 #include "step.h"
@@ -14,9 +15,10 @@ template <bool is_coupled, bool has_options = false>
 struct AnyLSTM {
     using WithOptions = AnyLSTM<is_coupled, true>;
     static constexpr int at_f = is_coupled ? 0 : 1, at_g = at_f + 1, at_o = at_f + 2;
-    static constexpr int G = at_o + 1, S = G, P = at_f + 2, UV = 1;
+    static constexpr int G = at_o + 1, S = G, Q = at_f + 2, UV = 1;
     static constexpr int peephole_f = at_f, peephole_o = at_f + 1;  // i comes first here too
-    static constexpr bool has_c = true, splits = false;
+    static constexpr int G_second = 0;
+    static constexpr bool projects = true, has_c = true, splits = false;
 
     template <class Units, class Real>
     ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {
@@ -45,6 +47,17 @@ struct AnyLSTM {
             units.store(step.gates + at_o * H, o);
         }
         return o * tanh(c);
+    }
+
+    template <class Units, class Real>
+    static Vec<Real> forward_second(Units, const Step<Real>& step) {
+        return load(step.a);
+    }
+
+    template <class Units, class Real>
+    static Vec<Real> backward_second(Units units, Vec<Real> dh, const StepBackward<Real>& step) {
+        units.store(step.de, dh);
+        return Vec<Real>{};
     }
 
     template <class Units, class Real>
@@ -80,6 +93,7 @@ struct AnyLSTM {
             add(units, step.dpeepholes + peephole_o * H, dz_o * c);
         }
         units.store(step.dc, dc_before);
+        if (has_options && step.m) units.store(step.m, o * tanh_c);
         return V{};
     }
 };

@@ -25,7 +25,8 @@ class Options {
   public:
     Options() = default;
     Options(const Real* keep_h, const Real* keep_c, Real h_share, Real c_share,
-            const Real* peepholes, Real* dpeepholes = nullptr, const Real* dc = nullptr)
+            const Real* peepholes, bool second, Real* dpeepholes = nullptr,
+            const Real* dc = nullptr)
         : keep_h(keep_h),
           keep_c(keep_c),
           h_share(h_share),
@@ -33,8 +34,9 @@ class Options {
           peepholes(peepholes),
           dpeepholes(dpeepholes),
           dc(dc),
+          second(second),
           has_zoneout(keep_h || keep_c || h_share != 0 || c_share != 0),
-          is_plain(!has_zoneout && !peepholes && !dc) {}
+          is_plain(!has_zoneout && !peepholes && !dc && !second) {}
 
     // Calls body(std::true_type) where there are none, else body(std::false_type). Both must be
     // inlined: a run whose address is known elsewhere is read anew after every store.
@@ -68,6 +70,21 @@ class Options {
         }
     }
 
+    // The second half of a step, `at` in the axes [N, D, P].
+    template <class Units>
+    Vec<Real> forward_second(Units units, const Step<Real>& step, Size at) const {
+        const Vec<Real> h_new = Cell::forward_second(units, step);
+        if (!has_zoneout) return h_new;
+        return mix(share_of_h(units, at), units.load(step.h_before), h_new);
+    }
+    template <class Units>
+    Vec<Real> backward_second(Units units, Vec<Real> dh, const StepBackward<Real>& step,
+                              Size at) const {
+        if (!has_zoneout) return Cell::backward_second(units, dh, step);
+        const Vec<Real> dh_kept = share_of_h(units, at) * dh;
+        return Cell::backward_second(units, dh - dh_kept, step) + dh_kept;
+    }
+
   private:
     template <class Units>
     ALWAYS_INLINE Vec<Real> forward_with(Units units, Step<Real> step, Size at, Size u) const {
@@ -79,6 +96,7 @@ class Options {
         if constexpr (Cell::has_c) {
             units.store(step.c, mix(share_of_c(units, at), c_before, units.load(step.c)));
         }
+        if (second) return h_new;  // m yet
         return mix(share_of_h(units, at), units.load(step.h_before), h_new);
     }
 
@@ -95,7 +113,7 @@ class Options {
         }
         Vec<Real> dh_kept{}, dc_kept{};
         if (has_zoneout) {
-            dh_kept = share_of_h(units, at) * dh;
+            if (!second) dh_kept = share_of_h(units, at) * dh;
             if constexpr (Cell::has_c) {
                 dc_kept = share_of_c(units, at) * units.load(step.dc);
                 add(units, step.dc, -dc_kept);
@@ -122,9 +140,10 @@ class Options {
 
     const Real *keep_h, *keep_c;  // [N, D, H] or null
     Real h_share, c_share;        // where these are null
-    const Real* peepholes;        // [P, H] or null
-    Real* dpeepholes;             // [P, H] added to
+    const Real* peepholes;        // [Q, H] or null
+    Real* dpeepholes;             // [Q, H] added to
     const Real* dc;               // [N, D, H] or null
+    bool second;                  // product in every step
     bool has_zoneout, is_plain;
 };
 

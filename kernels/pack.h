@@ -19,6 +19,17 @@ using ForwardPanel = Panel<Real, Cell::G * Cell::UV>;
 template <class Real>
 using BackwardPanel = Panel<Real, vector_registers / 8>;
 
+// The gates whose recurrent product is with the state itself; the others follow them.
+template <class Cell>
+struct FirstGates {
+    static constexpr int G = Cell::G - Cell::G_second, UV = Cell::UV;
+};
+
+// A linear map is packed like the inputs of a cell with one gate.
+struct Linear {
+    static constexpr int G = 1, UV = 2;
+};
+
 // Columns of panel p and those behind it: all gates of the vectors of units that are left.
 template <class Cell, class Real>
 Size forward_columns(Size p, Size H) {
@@ -95,79 +106,126 @@ constexpr Size row_stride(Size columns) {
     return (columns + line - 1) / line * line + line;
 }
 
-// What one direction has packed: panels of W_ih, panels of W_hh, forward the biases, and the gains
-// of LayerNorm, forward in the order of the biases and backward as they are.
-template <class P>
-struct Packed {
-    Size panels_ih, panels_hh, K_ih, K_hh;  // K: depth of either product
-    Size biases, gains;                     // of both products
+// Whether a step has a second product, whose matrix is [P, H]: that of some cells can.
+template <class Cell>
+constexpr bool can_have_second = Cell::G_second > 0 || Cell::projects;
 
-    Size at_hh() const { return panels_ih * P::elements(K_ih); }
-    Size at_biases() const { return at_hh() + panels_hh * P::elements(K_hh); }
-    Size at_gains() const { return at_biases() + biases; }
-    Size elements() const { return at_gains() + gains; }
+template <class Cell>
+constexpr bool has_second(const Sizes& sizes) {
+    return Cell::G_second > 0 || (Cell::projects && sizes.P != sizes.H);
+}
+
+// Where the parts of what one direction has packed begin: panels of W_ih, of W_hh for the first
+// product, of the second product's matrix, forward the biases of all three, and the gains of
+// LayerNorm, forward in the order of the first biases and backward as they are.
+struct Packed {
+    Size panels_ih, panels_hh, panels_second;
+    Size at_hh, at_second, at_bias_ih, at_bias_hh, at_bias_second, at_gains, elements;
+    Size to_gains;  // from the bias of either product
 };
 
 template <class Cell, class Real>
-Packed<ForwardPanel<Cell, Real>> packed_forward(const Sizes& sizes) {
-    const Size panels = num_panels(sizes.H, Cell::UV * lanes<Real>);
-    const Size biases = 2 * panels * ForwardPanel<Cell, Real>::width;
-    return {panels, panels, sizes.I, sizes.H, biases, sizes.normalises ? biases : 0};
+Packed packed_forward(const Sizes& sizes) {
+    using Inputs = ForwardPanel<Cell, Real>;
+    using First = ForwardPanel<FirstGates<Cell>, Real>;
+    using Second = ForwardPanel<Linear, Real>;
+    Packed packed{};
+    packed.panels_ih = packed.panels_hh = num_panels(sizes.H, Cell::UV * lanes<Real>);
+    packed.panels_second = has_second<Cell>(sizes) ? num_panels(sizes.P, Second::width) : 0;
+    packed.at_hh = packed.panels_ih * Inputs::elements(sizes.I);
+    packed.at_second = packed.at_hh + packed.panels_hh * First::elements(sizes.P);
+    packed.at_bias_ih = packed.at_second + packed.panels_second * Second::elements(sizes.H);
+    packed.at_bias_hh = packed.at_bias_ih + packed.panels_ih * Inputs::width;
+    packed.at_bias_second = packed.at_bias_hh + packed.panels_hh * First::width;
+    packed.at_gains = packed.at_bias_second + packed.panels_second * Second::width;
+    packed.to_gains = packed.at_gains - packed.at_bias_ih;
+    const Size biases = packed.at_bias_second - packed.at_bias_ih;
+    packed.elements = packed.at_gains + (sizes.normalises ? biases : 0);
+    return packed;
 }
 
 template <class Cell, class Real>
-Packed<BackwardPanel<Real>> packed_backward(const Sizes& sizes) {
-    const int width = BackwardPanel<Real>::width;
-    const Size rows = Cell::G * sizes.H;
-    return {num_panels(sizes.I, width),     num_panels(sizes.H, width), rows, rows, 0,
-            sizes.normalises ? 2 * rows : 0};
+Packed packed_backward(const Sizes& sizes) {
+    using P = BackwardPanel<Real>;
+    Packed packed{};
+    packed.panels_ih = num_panels(sizes.I, P::width);
+    packed.panels_hh = num_panels(sizes.P, P::width);
+    packed.panels_second = has_second<Cell>(sizes) ? num_panels(sizes.H, P::width) : 0;
+    packed.at_hh = packed.panels_ih * P::elements(Cell::G * sizes.H);
+    packed.at_second = packed.at_hh + packed.panels_hh * P::elements(FirstGates<Cell>::G * sizes.H);
+    packed.at_gains = packed.at_second + packed.panels_second * P::elements(sizes.P);
+    packed.elements = packed.at_gains + (sizes.normalises ? 2 * Cell::G * sizes.H : 0);
+    return packed;
 }
 
 template <class Cell, class Real>
 Size forward_packed(const Sizes& sizes) {
-    return sizes.D * packed_forward<Cell, Real>(sizes).elements();
+    return sizes.D * packed_forward<Cell, Real>(sizes).elements;
 }
 
 template <class Cell, class Real>
 Size backward_packed(const Sizes& sizes) {
-    return sizes.D * packed_backward<Cell, Real>(sizes).elements();
+    return sizes.D * packed_backward<Cell, Real>(sizes).elements;
+}
+
+// The matrix of the second product, [P, H], and its bias, [P] or null: none of a projection's.
+template <class Cell, class Real>
+const Real* second_weight(const Weights<Real>& weights, const Sizes& sizes) {
+    const Size first = FirstGates<Cell>::G * sizes.H * sizes.P;
+    return Cell::G_second > 0 ? weights.weight_hh + first : weights.weight_hr;
+}
+
+template <class Cell, class Real>
+const Real* second_bias(const Weights<Real>& weights, const Sizes& sizes) {
+    if (Cell::G_second == 0 || !weights.bias_hh) return nullptr;
+    return weights.bias_hh + FirstGates<Cell>::G * sizes.H;
 }
 
 template <class Cell, class Real>
 void pack_forward(const Pack<Real>& job, const Member& member) {
-    const auto packed = packed_forward<Cell, Real>(job.sizes);
-    const Size I = job.sizes.I, H = job.sizes.H;
+    const Packed packed = packed_forward<Cell, Real>(job.sizes);
+    const Size I = job.sizes.I, H = job.sizes.H, P = job.sizes.P;
     const Share share = share_of(packed.panels_hh, member.index, member.count);
+    const Share second = share_of(packed.panels_second, member.index, member.count);
     for (Size d = 0; d < job.sizes.D; ++d) {
         const Weights<Real>& from = job.weights[d];
-        Real* to = job.packed + d * packed.elements();
-        Real* biases = to + packed.at_biases();
+        Real* to = job.packed + d * packed.elements;
         pack_gates<Cell>(to, from.weight_ih, share, H, I);
-        pack_gates<Cell>(to + packed.at_hh(), from.weight_hh, share, H, H);
-        pack_bias<Cell>(biases, from.bias_ih, share, H);
-        pack_bias<Cell>(biases + packed.biases / 2, from.bias_hh, share, H);
-        if (packed.gains == 0) continue;
-        pack_bias<Cell>(biases + packed.biases, from.norm_ih, share, H);
-        pack_bias<Cell>(biases + packed.biases + packed.gains / 2, from.norm_hh, share, H);
+        pack_gates<FirstGates<Cell>>(to + packed.at_hh, from.weight_hh, share, H, P);
+        pack_gates<Linear>(to + packed.at_second, second_weight<Cell>(from, job.sizes), second, P,
+                           H);
+        pack_bias<Cell>(to + packed.at_bias_ih, from.bias_ih, share, H);
+        pack_bias<FirstGates<Cell>>(to + packed.at_bias_hh, from.bias_hh, share, H);
+        pack_bias<Linear>(to + packed.at_bias_second, second_bias<Cell>(from, job.sizes), second,
+                          P);
+        if (!job.sizes.normalises) continue;
+        pack_bias<Cell>(to + packed.at_bias_ih + packed.to_gains, from.norm_ih, share, H);
+        pack_bias<FirstGates<Cell>>(to + packed.at_bias_hh + packed.to_gains, from.norm_hh, share,
+                                    H);
     }
 }
 
 template <class Cell, class Real>
 void pack_backward(const Pack<Real>& job, const Member& member) {
-    const auto packed = packed_backward<Cell, Real>(job.sizes);
-    const Size I = job.sizes.I, H = job.sizes.H, rows = Cell::G * H;
-    const Share ih = share_of(packed.panels_ih, member.index, member.count);
-    const Share hh = share_of(packed.panels_hh, member.index, member.count);
+    const Packed packed = packed_backward<Cell, Real>(job.sizes);
+    const Size I = job.sizes.I, H = job.sizes.H, P = job.sizes.P;
+    const auto pack = [&](Real* to, Size panels, const Real* from, Size rows, Size columns) {
+        const Share share = share_of(panels, member.index, member.count);
+        for (Size n = 0; n < rows && panels > 0; ++n) {
+            pack_row(to, from + n * columns, n, rows, columns, share);
+        }
+    };
     for (Size d = 0; d < job.sizes.D; ++d) {
         const Weights<Real>& from = job.weights[d];
-        Real* to = job.packed + d * packed.elements();
-        for (Size n = 0; n < rows; ++n) {
-            pack_row(to, from.weight_ih + n * I, n, rows, I, ih);
-            pack_row(to + packed.at_hh(), from.weight_hh + n * H, n, rows, H, hh);
-        }
-        if (packed.gains == 0 || member.index > 0) continue;
-        std::memcpy(to + packed.at_gains(), from.norm_ih, rows * sizeof(Real));
-        std::memcpy(to + packed.at_gains() + rows, from.norm_hh, rows * sizeof(Real));
+        Real* to = job.packed + d * packed.elements;
+        pack(to, packed.panels_ih, from.weight_ih, Cell::G * H, I);
+        pack(to + packed.at_hh, packed.panels_hh, from.weight_hh, FirstGates<Cell>::G * H, P);
+        pack(to + packed.at_second, packed.panels_second, second_weight<Cell>(from, job.sizes), P,
+             H);
+        if (!job.sizes.normalises || member.index > 0) continue;
+        const Size rows = Cell::G * H;
+        std::memcpy(to + packed.at_gains, from.norm_ih, rows * sizeof(Real));
+        std::memcpy(to + packed.at_gains + rows, from.norm_hh, rows * sizeof(Real));
     }
 }
 

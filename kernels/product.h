@@ -94,6 +94,22 @@ struct Panel {
         body(Panel{});
     }
 
+    // multiply for such a panel, or multiply_single: of whom all know that it is a single row.
+    template <int vectors = 1>
+    static ALWAYS_INLINE void multiply_step(Size columns, bool is_single, Matrix<Real> out,
+                                            Matrix<const Real> start, Matrix<const Real> a,
+                                            const Real* panel, Size rows, Size K) {
+        if constexpr (NV > vectors) {
+            using Narrower = Panel<Real, NV - vectors>;
+            if (columns <= Narrower::width) {
+                return Narrower::template multiply_step<vectors>(columns, is_single, out, start, a,
+                                                                 panel, rows, K);
+            }
+        }
+        if (is_single) return multiply_single(out.data, start.data, a.data, panel, K);
+        multiply(out, start, a, panel, rows, K);
+    }
+
     // The width of such a panel.
     static constexpr Size width_for(Size columns) {
         return smaller(width, rounded_up(columns, lanes<Real>));

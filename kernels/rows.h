@@ -49,8 +49,8 @@ struct Direction {
     // The same in the axes [N, D] of what is kept over time.
     Size kept(Size i, Size r) const { return place(i, r) * sizes.D + d; }
 
-    // Offset of row r in a state [D, B, H].
-    Size state(Size r) const { return (d * sizes.B + batch(r)) * sizes.H; }
+    // Index of row r in the axes [D, B] of a state.
+    Size state(Size r) const { return d * sizes.B + batch(r); }
 
     // Whether row r begins afresh between the step visited before and step i. A reset at t stands
     // between t-1 and t, whichever way one comes.

@@ -14,9 +14,9 @@ Session<Real>::Session(Size rows)
     : rows_(rows), functions_(chosen_functions<Real>()), workspace_(rows * 1024) {}
 
 template <class Real>
-void Session<Real>::add_layer(CellKind cell, const Weights<Real>& weights, Size I, Size H,
+void Session<Real>::add_layer(CellKind cell, const Weights<Real>& weights, Size I, Size H, Size P,
                               Real keep_h_share, Real keep_c_share, Nonlinearity g) {
-    const Sizes sizes{rows_, 1, rows_, 1, I, H};
+    const Sizes sizes{rows_, 1, rows_, 1, I, H, P};
     const CellFunctions<Real>& functions = functions_.cells[int(cell)];
     Layer layer{cell,
                 sizes,
@@ -24,7 +24,7 @@ void Session<Real>::add_layer(CellKind cell, const Weights<Real>& weights, Size 
                 keep_c_share,
                 g,
                 Buffer(functions.forward.packed(sizes) * sizeof(Real)),
-                Buffer(3 * rows_ * H * sizeof(Real)),
+                Buffer(rows_ * (2 * P + H) * sizeof(Real)),
                 Buffer(weights.peepholes ? num_peepholes[int(cell)] * H * sizeof(Real) : 0)};
     if (weights.peepholes) {
         std::memcpy(layer.peepholes.data(), weights.peepholes, layer.peepholes.bytes());
@@ -62,9 +62,9 @@ void Session<Real>::step(const Real* x, Real* y) {
     const Layer& top = layers_.back();
     if (readout_outputs_ > 0) {
         functions_.readout.run(y, x, static_cast<Real*>(readout_.data()), rows_, readout_outputs_,
-                               top.sizes.H, workspace);
+                               top.sizes.P, workspace);
     } else {
-        std::memcpy(y, x, top.elements() * sizeof(Real));
+        std::memcpy(y, x, top.h_elements() * sizeof(Real));
     }
 }
 
@@ -72,46 +72,44 @@ template <class Real>
 template <class Body>
 void Session<Real>::for_states(Body body) {
     for (Layer& layer : layers_) {
-        body(layer, layer.h(newest_));
-        if (layer.has_c()) body(layer, layer.c());
+        body(layer.sizes.P, layer.h(newest_));
+        if (layer.has_c()) body(layer.sizes.H, layer.c());
     }
 }
 
 template <class Real>
 void Session<Real>::reset(const std::vector<Size>& rows) {
     const std::lock_guard lock(one_at_a_time_);
-    for_states([&](const Layer& layer, Real* state) {
-        for (const Size r : rows) std::fill_n(state + r * layer.sizes.H, layer.sizes.H, Real(0));
+    for_states([&](Size row, Real* state) {
+        for (const Size r : rows) std::fill_n(state + r * row, row, Real(0));
     });
 }
 
 template <class Real>
 void Session<Real>::read_state(Real* to) {
     const std::lock_guard lock(one_at_a_time_);
-    for_states([&](const Layer& layer, const Real* state) {
-        to = std::copy_n(state, layer.elements(), to);
-    });
+    for_states([&](Size row, const Real* state) { to = std::copy_n(state, rows_ * row, to); });
 }
 
 template <class Real>
 void Session<Real>::write_state(const Real* from) {
     const std::lock_guard lock(one_at_a_time_);
-    for_states([&](const Layer& layer, Real* state) {
-        std::copy_n(from, layer.elements(), state);
-        from += layer.elements();
+    for_states([&](Size row, Real* state) {
+        std::copy_n(from, rows_ * row, state);
+        from += rows_ * row;
     });
 }
 
 template <class Real>
 Size Session<Real>::outputs() const {
     if (readout_outputs_ > 0) return readout_outputs_;
-    return layers_.empty() ? 0 : layers_.back().sizes.H;
+    return layers_.empty() ? 0 : layers_.back().sizes.P;
 }
 
 template <class Real>
 Size Session<Real>::state_elements() const {
     Size elements = 0;
-    for (const Layer& layer : layers_) elements += layer.elements() * (layer.has_c() ? 2 : 1);
+    for (const Layer& layer : layers_) elements += layer.h_elements() + layer.c_elements();
     return elements;
 }
 

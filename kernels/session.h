@@ -15,7 +15,7 @@ class Session {
     explicit Session(Size rows);
 
     // Puts a layer on top; its weights are copied. Shares and g as in StreamStep.
-    void add_layer(CellKind cell, const Weights<Real>& weights, Size I, Size H,
+    void add_layer(CellKind cell, const Weights<Real>& weights, Size I, Size H, Size P,
                    Real keep_h_share = 0, Real keep_c_share = 0,
                    Nonlinearity g = Nonlinearity::tanh);
 
@@ -28,7 +28,7 @@ class Session {
     // The states of these rows become 0, between two steps.
     void reset(const std::vector<Size>& rows);
 
-    // All states one after the other: of every layer h [rows, H] and, of an LSTM, c [rows, H].
+    // All states one after the other: of every layer h [rows, P] and, of an LSTM, c [rows, H].
     void read_state(Real* to);
     void write_state(const Real* from);
 
@@ -48,12 +48,15 @@ class Session {
         Nonlinearity g;
         Buffer packed, state, peepholes;  // state: h, the other h, c
         bool has_c() const { return has_cell_state[int(cell)]; }
-        Size elements() const { return sizes.B * sizes.H; }
-        Real* h(Size which) const { return static_cast<Real*>(state.data()) + which * elements(); }
+        Size h_elements() const { return sizes.B * sizes.P; }
+        Size c_elements() const { return has_c() ? sizes.B * sizes.H : 0; }
+        Real* h(Size which) const {
+            return static_cast<Real*>(state.data()) + which * h_elements();
+        }
         Real* c() const { return h(2); }
     };
 
-    // Calls body(layer, its numbers) for h and c of every layer, in the order of the state.
+    // Calls body(numbers of a row, state) for h and c of every layer, in the order of the state.
     template <class Body>
     void for_states(Body body);
 

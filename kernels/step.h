@@ -4,12 +4,20 @@
 //   WithOptions   the same cell where a run has options (options.h)
 //   G, S          gates of the weights, values saved per unit for the backward pass
 //   UV            vectors of units in a panel of the product
-//   P             rows of peepholes that it may have
+//   Q             rows of peepholes that it may have
+//   G_second      gates, the last ones, whose recurrent product is a second one of the step
+//   projects      whether a second product may make h of what `forward` returns
 //   has_c         whether it keeps a state c beside its output h
 //   splits        whether the gradients of W_hh h + b_hh and of the input's part differ
 //   forward       from a = W_hh h + b_hh and z = W_ih x + b_ih to the new h, which it returns
 //   backward      from dh (and dc) to dz; returns the part of dh that reaches the state before
 //                 on another way than the product
+// and, where there is a second product, e = W m + b (forward.h, backward.h),
+//   forward           returns m
+//   forward_second    from a = e to the new h, which it returns
+//   backward_second   from dh to de; returns the part of dh that reaches the state before on
+//                     another way than e
+//   backward          from that part, or of a projection dm, to dz; writes m
 // `units` loads and stores a vector of units, whole or in part (vec.h).
 #pragma once
 
@@ -21,11 +29,11 @@ namespace {
 template <class Real>
 struct Step {
     const Real* a;          // [G, lanes] one vector per gate, as is z
-    const Real* z;          // [G, lanes]
+    Real* z;                // [G, lanes]
     const Real* h_before;   // [H]
     Real* c;                // [H]    read: of the step before; written: the new one
     Real* gates;            // [S, H] or null
-    const Real* peepholes;  // [P, H] or null
+    const Real* peepholes;  // [Q, H] or null
     Size H;                 // distance between gates
     Nonlinearity g;         // of the Elman cell with any
 };
@@ -39,8 +47,10 @@ struct StepBackward {
     const Real* gates;      // [S, H]
     const Real* h_before;   // [H]
     const Real* c_before;   // [H]
-    const Real* peepholes;  // [P, H] or null
-    Real* dpeepholes;       // [P, H] added to
+    const Real* peepholes;  // [Q, H] or null
+    Real* dpeepholes;       // [Q, H] added to
+    Real* de;               // [P]    of the second product
+    Real* m;                // [H]    read: dm; written: m; or null
     Size H;                 // distance between gates
     Nonlinearity g;         // of the Elman cell with any
 };

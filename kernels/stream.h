@@ -9,68 +9,122 @@
 namespace throughtime {
 namespace {
 
-// The product of a panel of so many columns for one row or several.
-template <class Cell, class Real>
-void multiply_rows(Real* out, const Real* bias, const Real* rows, const Real* panel, Size num_rows,
-                   Size K, Size columns) {
-    using P = ForwardPanel<Cell, Real>;
-    P::template with_columns<Cell::G>(columns, [&](auto used) {
-        if (num_rows == 1) return used.multiply_single(out, bias, rows, panel, K);
-        used.multiply({out, P::width}, {bias, 0}, {rows, K}, panel, num_rows, K);
-    });
+// The product of panel p of those at `panels` for one row or several; K numbers of each.
+template <class Gates, class Real>
+ALWAYS_INLINE void multiply_rows(Real* out, const Real* biases, Matrix<const Real> rows,
+                                 const Real* panels, Size p, Size num_rows, Size K, Size units) {
+    using P = ForwardPanel<Gates, Real>;
+    P::template multiply_step<Gates::G>(forward_columns<Gates, Real>(p, units), num_rows == 1,
+                                        {out, P::width}, {biases + p * P::width, 0}, rows,
+                                        panels + p * P::elements(K), num_rows, K);
 }
+
+template <class Cell, class Real>
+class StreamRun {
+    using P = ForwardPanel<Cell, Real>;
+    using First = ForwardPanel<FirstGates<Cell>, Real>;
+    using Second = ForwardPanel<Linear, Real>;
+    static constexpr Size panel_units = Cell::UV * lanes<Real>;
+
+  public:
+    // Lays out the workspace; with null it only counts it.
+    StreamRun(const StreamStep<Real>& job, Room<Real> room)
+        : job(job),
+          packed(packed_forward<Cell, Real>(job.sizes)),
+          options(nullptr, nullptr, job.keep_h_share, job.keep_c_share, job.peepholes,
+                  has_second<Cell>(job.sizes)) {
+        const Size B = job.sizes.B;
+        z_panel = Cell::G_second > 0 ? B * P::width : 0;  // kept for the second half
+        z = room.take(larger(B * P::width, packed.panels_ih * z_panel));
+        a = room.take(B * P::width);
+        m = room.take(has_second<Cell>(job.sizes) ? B * job.sizes.H : 0);
+        used = room.used;
+    }
+
+    Size elements() const { return used; }
+
+    ALWAYS_INLINE void run() {
+        const Size B = job.sizes.B, I = job.sizes.I, H = job.sizes.H, values = job.sizes.P;
+        for (Size p = 0; p < packed.panels_hh; ++p) {
+            Real* z_p = z + p * z_panel;
+            multiply_rows<Cell>(z_p, job.packed + packed.at_bias_ih, {job.x, I}, job.packed, p, B,
+                                I, H);
+            multiply_rows<FirstGates<Cell>>(a, job.packed + packed.at_bias_hh,
+                                            {job.h_before, values}, job.packed + packed.at_hh, p, B,
+                                            values, H);
+            options.if_plain([&](auto is_plain)
+                                 __attribute__((always_inline)) { unit_steps<is_plain>(p, z_p); });
+        }
+        if constexpr (can_have_second<Cell>) {
+            if (has_second<Cell>(job.sizes)) StreamRun(*this).second_half();
+        }
+    }
+
+  private:
+    // The cell's arithmetic for panel p.
+    template <bool is_plain>
+    ALWAYS_INLINE void unit_steps(Size p, Real* z_p) const {
+        const Size B = job.sizes.B, H = job.sizes.H, first = p * panel_units;
+        for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
+            for (Size r = 0; r < B; ++r) {
+                const Real* a_u = a + r * First::width + (u - first) * FirstGates<Cell>::G;
+                Real* z_u = z_p + r * P::width + (u - first) * Cell::G;
+                const Size state = r * H + u;
+                Real* to = !is_plain && has_second<Cell>(job.sizes) ? m : job.h;
+                units.store(to + state, options.template forward<is_plain>(
+                                            units, step_of(r, u, a_u, z_u), state, u));
+            }
+        });
+    }
+
+    ALWAYS_INLINE Step<Real> step_of(Size r, Size u, const Real* a_u, Real* z_u) const {
+        const Size H = job.sizes.H;
+        return {a_u, z_u,  job.h_before + r * job.sizes.P + u, job.c + r * H + u, nullptr, nullptr,
+                H,   job.g};
+    }
+
+    // h from the second product, W m + b
+    __attribute__((noinline)) void second_half() const {
+        const Size B = job.sizes.B, H = job.sizes.H, values = job.sizes.P;
+        for (Size p = 0; p < packed.panels_second; ++p) {
+            multiply_rows<Linear>(a, job.packed + packed.at_bias_second, {m, H},
+                                  job.packed + packed.at_second, p, B, H, values);
+            const Size first = p * Second::width;
+            for_units<Real>(first, smaller(first + Second::width, values), [&](auto units, Size u) {
+                for (Size r = 0; r < B; ++r) {
+                    Real* z_u =
+                        z + u / panel_units * z_panel + r * P::width + u % panel_units * Cell::G;
+                    const auto step = step_of(r, u, a + r * Second::width + u - first, z_u);
+                    const Size state = r * values + u;
+                    units.store(job.h + state, options.forward_second(units, step, state));
+                }
+            });
+        }
+    }
+
+    const StreamStep<Real> job;
+    const Packed packed;
+    const Options<Cell, Real> options;
+    Size z_panel, used;
+    Real *z, *a;  // [panels, B, width], of one panel where nobody asks later
+    Real* m;      // [B, H]
+};
 
 template <class Cell, class Real>
 void stream_step(const StreamStep<Real>& job) {
-    using P = ForwardPanel<Cell, Real>;
-    constexpr Size panel_units = Cell::UV * lanes<Real>;
-    const Size B = job.sizes.B, I = job.sizes.I, H = job.sizes.H;
-    const auto packed = packed_forward<Cell, Real>(job.sizes);
-    const Real* biases = job.packed + packed.at_biases();
-    const Options<Cell, Real> options(nullptr, nullptr, job.keep_h_share, job.keep_c_share,
-                                      job.peepholes);
-    Real *z = job.workspace, *a = z + B * P::width;
-    for (Size p = 0; p < packed.panels_hh; ++p) {
-        const Size columns = forward_columns<Cell, Real>(p, H);
-        multiply_rows<Cell>(z, biases + p * P::width, job.x, job.packed + p * P::elements(I), B, I,
-                            columns);
-        multiply_rows<Cell>(a, biases + packed.biases / 2 + p * P::width, job.h_before,
-                            job.packed + packed.at_hh() + p * P::elements(H), B, H, columns);
-        const Size first = p * panel_units;
-        options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
-            for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
-                for (Size r = 0; r < B; ++r) {
-                    const Size offset = r * P::width + (u - first) * Cell::G, state = r * H + u;
-                    const Step<Real> step{a + offset,
-                                          z + offset,
-                                          job.h_before + state,
-                                          job.c + state,
-                                          nullptr,
-                                          nullptr,
-                                          H,
-                                          job.g};
-                    units.store(job.h + state,
-                                options.template forward<is_plain>(units, step, state, u));
-                }
-            });
-        });
-    }
+    StreamRun<Cell, Real>(job, {job.workspace}).run();
 }
 
-// Room for z and a of one panel.
 template <class Cell, class Real>
 Size stream_workspace(const Sizes& sizes) {
-    return 2 * sizes.B * ForwardPanel<Cell, Real>::width;
+    StreamStep<Real> job{};
+    job.sizes = sizes;
+    return StreamRun<Cell, Real>(job, {nullptr}).elements();
 }
-
-// A linear readout is packed like the inputs of a cell with one gate.
-struct Readout {
-    static constexpr int G = 1, UV = 2;
-};
 
 template <class Real>
 Size readout_packed(Size O, Size H) {
-    using P = ForwardPanel<Readout, Real>;
+    using P = ForwardPanel<Linear, Real>;
     const Size panels = num_panels(O, P::width);
     return panels * P::width + panels * P::elements(H);
 }
@@ -78,21 +132,19 @@ Size readout_packed(Size O, Size H) {
 // to [panels, width] biases, then panels, from weight [O, H] and bias [O] or null
 template <class Real>
 void pack_readout(Real* to, const Real* weight, const Real* bias, Size O, Size H) {
-    using P = ForwardPanel<Readout, Real>;
+    using P = ForwardPanel<Linear, Real>;
     const Size panels = num_panels(O, P::width);
-    pack_bias<Readout>(to, bias, {0, panels}, O);
-    pack_gates<Readout>(to + panels * P::width, weight, {0, panels}, O, H);
+    pack_bias<Linear>(to, bias, {0, panels}, O);
+    pack_gates<Linear>(to + panels * P::width, weight, {0, panels}, O, H);
 }
 
 // y [B, O] = W h + b; workspace [B, width]
 template <class Real>
 void readout(Real* y, const Real* h, const Real* packed, Size B, Size O, Size H, Real* workspace) {
-    using P = ForwardPanel<Readout, Real>;
+    using P = ForwardPanel<Linear, Real>;
     const Size panels = num_panels(O, P::width);
     for (Size p = 0; p < panels; ++p) {
-        multiply_rows<Readout>(workspace, packed + p * P::width, h,
-                               packed + panels * P::width + p * P::elements(H), B, H,
-                               forward_columns<Readout, Real>(p, O));
+        multiply_rows<Linear>(workspace, packed, {h, H}, packed + panels * P::width, p, B, H, O);
         const Size first = p * P::width;
         for (Size r = 0; r < B; ++r) {
             std::memcpy(y + r * O + first, workspace + r * P::width,

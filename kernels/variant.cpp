@@ -4,6 +4,7 @@
 #include "elman.h"
 #include "forward.h"
 #include "gru.h"
+#include "gru_reset_before.h"
 #include "lstm.h"
 #include "parts.h"
 #include "stream.h"
@@ -44,8 +45,8 @@ constexpr Functions<Real> functions_for() {
 
 // In the order of CellKind.
 template <class Real>
-constexpr Functions<Real> functions =
-    functions_for<Real, Elman<Tanh>, Elman<Relu>, LSTM, GRU, CoupledLSTM, AnyElman>();
+constexpr Functions<Real> functions = functions_for<Real, Elman<Tanh>, Elman<Relu>, LSTM, GRU,
+                                                    CoupledLSTM, AnyElman, GRUResetBefore>();
 
 }  // namespace
 

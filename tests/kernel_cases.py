@@ -149,7 +149,7 @@ class Kernel:
     def weights(self, tensors):
         D = self.case.D
         kinds = len(tensors) // D
-        padded = [(*tensors[d * kinds : (d + 1) * kinds], *[None] * 5)[:7] for d in range(D)]
+        padded = [(*tensors[d * kinds : (d + 1) * kinds], *[None] * 6)[:8] for d in range(D)]
         return addresses([weight for direction in padded for weight in direction])
 
     def new(self, *shape):

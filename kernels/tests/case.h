@@ -27,10 +27,12 @@ struct Case {
     Nonlinearity g = Nonlinearity::tanh;        // of the Elman cell with any
     bool has_mask = false;                      // of the recurrent product
     bool normalises = false;                    // LayerNorm
+    Size projected = 0;                         // P of an LSTM, or 0: none
 
     Size G() const { return num_gates[int(cell)]; }
     Size S() const { return num_saved[int(cell)]; }
-    Size P() const { return num_peepholes[int(cell)]; }
+    Size Q() const { return num_peepholes[int(cell)]; }
+    Size P() const { return projected ? projected : H; }
     bool is_lstm() const { return has_cell_state[int(cell)]; }
     bool tells_slope_from_y() const { return S() == 0; }  // so that y must be the cell's alone
 
@@ -54,13 +56,14 @@ struct Case {
     }
 
     std::string name() const {
-        static const char* names[num_cells] = {"elman_tanh", "elman_relu",   "lstm",
-                                               "gru",        "coupled_lstm", "elman"};
+        static const char* names[num_cells] = {
+            "elman_tanh", "elman_relu", "lstm", "gru", "coupled_lstm", "elman", "gru_reset_before"};
         std::string text = names[int(cell)];
         const auto add = [&](const char* letter, Size size) {
             text += std::string(" ") + letter + "=" + std::to_string(size);
         };
         add("T", T), add("B", B), add("I", I), add("H", H), add("D", D), add("threads", threads);
+        if (projected) add("P", projected);
         if (batch_first) text += " batch_first";
         if (!lengths.empty()) text += " lengths";
         if (!batch_sizes.empty()) text += " packed";
@@ -76,65 +79,75 @@ struct Case {
     }
 };
 
-constexpr CellKind every_cell[] = {CellKind::elman_tanh, CellKind::elman_relu,   CellKind::lstm,
-                                   CellKind::gru,        CellKind::coupled_lstm, CellKind::elman};
+constexpr CellKind every_cell[] = {CellKind::elman_tanh,
+                                   CellKind::elman_relu,
+                                   CellKind::lstm,
+                                   CellKind::gru,
+                                   CellKind::coupled_lstm,
+                                   CellKind::elman,
+                                   CellKind::gru_reset_before};
 
 // What goes in and comes out of one forward and one backward run; shapes as in kernels.h. Of
-// weights the order is weight_ih, weight_hh, bias_ih, bias_hh, peepholes, norm_ih, norm_hh.
+// weights the order is weight_ih, weight_hh, bias_ih, bias_hh, peepholes, norm_ih, norm_hh,
+// weight_hr.
 template <class Real>
 struct Tensors {
     using Tensor = std::vector<Real>;
-    Tensor x, h0, c0, h_fresh, c_fresh, weights[2][7], dy, dc, dh_n, dc_n;
+    Tensor x, h0, c0, h_fresh, c_fresh, weights[2][8], dy, dc, dh_n, dc_n;
     Tensor mask, keep_h, keep_c;
     std::vector<std::uint8_t> reset;
     Tensor y, h_n, c_n, c, gates, normalised, scales;
-    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][7];
+    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][8];
 };
 
 // Calls body(a tensor, its elements, the scale of its numbers) for everything that goes in; what
 // the case does without has no elements.
 template <class Real, class Body>
 void for_inputs(const Case& job, Tensors<Real>& tensors, Body body) {
-    const Size N = job.N(), state = job.D * job.B * job.H, fresh = job.D * job.H;
+    const Size N = job.N(), D = job.D, H = job.H, P = job.P();
     body(tensors.x, N * job.I, 1.0);
-    for (auto* initial : {&tensors.h0, &tensors.c0}) body(*initial, state, 0.5);
-    for (auto* begin : {&tensors.h_fresh, &tensors.c_fresh}) body(*begin, fresh, 0.5);
-    const Size rows = job.G() * job.H, columns[4] = {job.I, job.H, 1, 1};
-    for (Size d = 0; d < job.D; ++d) {
+    body(tensors.h0, D * job.B * P, 0.5);
+    body(tensors.c0, D * job.B * H, 0.5);
+    body(tensors.h_fresh, D * P, 0.5);
+    body(tensors.c_fresh, D * H, 0.5);
+    const Size rows = job.G() * H, columns[4] = {job.I, P, 1, 1};
+    for (Size d = 0; d < D; ++d) {
         for (int k = 0; k < (job.bias ? 4 : 2); ++k) {
             body(tensors.weights[d][k], rows * columns[k], 1 / std::sqrt(double(columns[k] + 1)));
         }
-        body(tensors.weights[d][4], job.has_peepholes ? job.P() * job.H : 0, 0.7);
+        body(tensors.weights[d][4], job.has_peepholes ? job.Q() * H : 0, 0.7);
         for (int k : {5, 6}) body(tensors.weights[d][k], job.normalises ? rows : 0, 0.7);
+        body(tensors.weights[d][7], job.projected ? P * H : 0, 1 / std::sqrt(double(H)));
     }
-    body(tensors.dy, N * job.D * job.H, 1.0);
-    body(tensors.dc, job.hands_in_dc ? N * job.D * job.H : 0, 1.0);
-    for (auto* gradient : {&tensors.dh_n, &tensors.dc_n}) body(*gradient, state, 1.0);
-    body(tensors.mask, job.has_mask ? state : 0, 1.5);
-    for (auto* keep : {&tensors.keep_h, &tensors.keep_c}) {
-        body(*keep, job.draws_zoneout ? N * job.D * job.H : 0, 1.0);
-    }
+    body(tensors.dy, N * D * P, 1.0);
+    body(tensors.dc, job.hands_in_dc ? N * D * H : 0, 1.0);
+    body(tensors.dh_n, D * job.B * P, 1.0);
+    body(tensors.dc_n, D * job.B * H, 1.0);
+    body(tensors.mask, job.has_mask ? D * job.B * P : 0, 1.5);
+    body(tensors.keep_h, job.draws_zoneout ? N * D * P : 0, 1.0);
+    body(tensors.keep_c, job.draws_zoneout ? N * D * H : 0, 1.0);
 }
 
 // The same for everything that comes out.
 template <class Real, class Body>
 void for_outputs(const Case& job, Tensors<Real>& tensors, Body body) {
-    const Size N = job.N(), state = job.D * job.B * job.H, fresh = job.D * job.H;
-    body("y", tensors.y, N * job.D * job.H);
-    body("h_n", tensors.h_n, state);
-    body("dx", tensors.dx, job.D * N * job.I);
-    body("dh0", tensors.dh0, state);
-    body("dh_fresh", tensors.dh_fresh, fresh);
+    const Size N = job.N(), D = job.D, H = job.H, P = job.P();
+    body("y", tensors.y, N * D * P);
+    body("h_n", tensors.h_n, D * job.B * P);
+    body("dx", tensors.dx, D * N * job.I);
+    body("dh0", tensors.dh0, D * job.B * P);
+    body("dh_fresh", tensors.dh_fresh, D * P);
     if (job.is_lstm()) {
-        body("c_n", tensors.c_n, state);
-        body("dc0", tensors.dc0, state);
-        body("dc_fresh", tensors.dc_fresh, fresh);
+        body("c_n", tensors.c_n, D * job.B * H);
+        body("dc0", tensors.dc0, D * job.B * H);
+        body("dc_fresh", tensors.dc_fresh, D * H);
     }
     for (Size d = 0; d < job.D; ++d) {
         for (int k = 0; k < (job.bias ? 4 : 2); ++k) {
             body("dweights", tensors.dweights[d][k], Size(tensors.weights[d][k].size()));
         }
         body("dpeepholes", tensors.dweights[d][4], Size(tensors.weights[d][4].size()));
+        body("dweight_hr", tensors.dweights[d][7], Size(tensors.weights[d][7].size()));
         for (int k : {5, 6}) {
             body("dnorms", tensors.dweights[d][k], Size(tensors.weights[d][k].size()));
         }

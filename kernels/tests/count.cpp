@@ -38,7 +38,7 @@ void count_stream(const Case& job) {
     Tensors<float> tensors = draw<float>(job);
     make_room(job, tensors);
     Session<float> session(job.B);
-    session.add_layer(job.cell, weights_of(job, tensors)[0], job.I, job.H);
+    session.add_layer(job.cell, weights_of(job, tensors)[0], job.I, job.H, job.P());
     count(job.name() + " stream", [&] { session.step(tensors.x.data(), tensors.y.data()); });
 }
 

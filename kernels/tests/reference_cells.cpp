@@ -3,16 +3,16 @@
 #include <cmath>
 
 namespace throughtime {
-namespace {
 
 double sigmoid(double x) {
     return 1 / (1 + std::exp(-x));
 }
 
-// The share of a state before that stays, beside what the cell gives.
 double mix(double share, double before, double now) {
     return share * before + (1 - share) * now;
 }
+
+namespace {
 
 // The LSTM whose gates f, g, o begin at f; before them stands i, or with f = 0, i = 1 - f.
 void lstm_forward(int f, Unit& unit) {
@@ -80,6 +80,11 @@ void unit_forward(const Case& job, Unit& unit) {
             gate[2] = std::tanh(z[2] + gate[0] * a[2]);
             unit.h_new = (1 - gate[1]) * gate[2] + gate[1] * unit.h_before;
             break;
+        case CellKind::gru_reset_before:  // gate[0] is in a[2] already
+            gate[1] = sigmoid(z[1] + a[1]);
+            gate[2] = std::tanh(z[2] + a[2]);
+            unit.h_new = (1 - gate[1]) * gate[2] + gate[1] * unit.h_before;
+            break;
     }
     unit.h = mix(unit.keep_h, unit.h_before, unit.h_new);
     unit.c = mix(unit.keep_c, unit.c_before, unit.c_new);
@@ -112,6 +117,11 @@ void unit_backward(const Case& job, Unit& unit, double dh, double dc, double slo
             dz[2] = dh * (1 - gate[1]) * (1 - gate[2] * gate[2]);
             dz[1] = dh * (unit.h_before - gate[2]) * gate[1] * (1 - gate[1]);
             dz[0] = dz[2] * unit.a[2] * gate[0] * (1 - gate[0]);
+            unit.dh_before += dh * gate[1];
+            break;
+        case CellKind::gru_reset_before:  // dz[0] comes from all da[2]
+            dz[2] = dh * (1 - gate[1]) * (1 - gate[2] * gate[2]);
+            dz[1] = dh * (unit.h_before - gate[2]) * gate[1] * (1 - gate[1]);
             unit.dh_before += dh * gate[1];
             break;
     }

@@ -5,6 +5,11 @@
 
 namespace throughtime {
 
+double sigmoid(double x);
+
+// The share of a state before that stays, beside what the cell gives.
+double mix(double share, double before, double now);
+
 // The functions g of Elman cells, and their slopes.
 double value_of(Nonlinearity g, double x);
 double slope_of(Nonlinearity g, double x);

@@ -7,10 +7,6 @@ namespace {
 
 const double root_of_half = std::sqrt(0.5), pi = std::acos(-1.0);
 
-double sigmoid(double x) {
-    return 1 / (1 + std::exp(-x));
-}
-
 // Of the normal distribution.
 double share_below(double x) {
     return std::erfc(-x * root_of_half) / 2;

@@ -34,7 +34,7 @@ inline RowTables tables_of(const Case& job) {
 }
 
 inline Sizes sizes_of(const Case& job) {
-    return {job.N(), job.T, job.B, job.D, job.I, job.H, job.normalises};
+    return {job.N(), job.T, job.B, job.D, job.I, job.H, job.P(), job.normalises};
 }
 
 // Null where the tensor is empty.
@@ -44,7 +44,7 @@ std::vector<Weights<Real>> weights_of(const Case& job, const Tensors<Real>& tens
     for (Size d = 0; d < job.D; ++d) {
         const auto& w = tensors.weights[d];
         weights.push_back({w[0].data(), w[1].data(), w[2].data(), w[3].data(), w[4].data(),
-                           w[5].data(), w[6].data()});
+                           w[5].data(), w[6].data(), w[7].data()});
     }
     return weights;
 }
@@ -123,7 +123,7 @@ Backward<Real> backward_job(const Case& job, Tensors<Real>& tensors, const RowTa
     for (Size d = 0; d < job.D; ++d) {
         auto& dw = tensors.dweights[d];
         backward.weights[d] = {dw[0].data(), dw[1].data(), dw[2].data(), dw[3].data(),
-                               dw[4].data(), dw[5].data(), dw[6].data()};
+                               dw[4].data(), dw[5].data(), dw[6].data(), dw[7].data()};
     }
     return backward;
 }

@@ -53,7 +53,7 @@ void test_the_callers_setting_is_restored() {
     Tensors<float> tensors = draw_decay(job);
     Session<float> session(job.B);
     const Tensors<float> stream = draw<float>(Case{CellKind::gru, 1, 2, 2, 5});
-    session.add_layer(CellKind::gru, weights_of({CellKind::gru}, stream)[0], 2, 5);
+    session.add_layer(CellKind::gru, weights_of({CellKind::gru}, stream)[0], 2, 5, 5);
     for (const std::uint64_t setting : {usual, usual | flush_bits}) {
         write_control(setting);
         Layer layer;

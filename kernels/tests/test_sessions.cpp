@@ -31,22 +31,26 @@ Tensors<double> draw_layer(const Case& job) {
     return tensors;
 }
 
-void test_session(CellKind cell, Size B, Size H, double keep_h_share) {
+void test_session(CellKind cell, Size B, Size H, double keep_h_share, bool projects) {
     Case first{cell, 6, B, 3, H}, second{cell, 6, B, H, H + 2};
     second.keep_h_share = keep_h_share, second.keep_c_share = keep_h_share / 2;
     second.has_peepholes = second.is_lstm() && keep_h_share > 0;
+    if (projects) {
+        first.projected = second.I = (H + 1) / 2;
+        second.projected = H + 1;
+    }
     Tensors<double> lower = draw_layer(first), upper = draw_layer(second);
-    const std::vector<double> weight(&upper.dy[0], &upper.dy[0] + O * second.H), bias{0.5, -1, 2};
+    const std::vector<double> weight(&upper.dy[0], &upper.dy[0] + O * second.P()), bias{0.5, -1, 2};
     run_reference(first, lower, std::vector<double>(lower.dy.size(), 1));
     upper.x = lower.y;
     run_reference(second, upper, std::vector<double>(upper.dy.size(), 1));
-    const std::vector<double> expected = read_out(upper.y, weight, bias, second.H);
+    const std::vector<double> expected = read_out(upper.y, weight, bias, second.P());
 
     Session<double> session(B);
-    session.add_layer(cell, weights_of(first, lower)[0], first.I, first.H);
-    session.add_layer(cell, weights_of(second, upper)[0], second.I, second.H, second.keep_h_share,
-                      second.keep_c_share);
-    session.add_readout(weight.data(), bias.data(), O, second.H);
+    session.add_layer(cell, weights_of(first, lower)[0], first.I, first.H, first.P());
+    session.add_layer(cell, weights_of(second, upper)[0], second.I, second.H, second.P(),
+                      second.keep_h_share, second.keep_c_share);
+    session.add_readout(weight.data(), bias.data(), O, second.P());
     std::vector<double> y(B * O), state(session.state_elements());
     const auto agrees = [&](Size t) {
         session.step(lower.x.data() + t * B * first.I, y.data());
@@ -71,7 +75,10 @@ void test_sessions() {
     for (const CellKind cell : every_cell) {
         for (const Size B : {1, 2, 7}) {
             for (const Size H : {1, 5, 33, 100}) {
-                for (const double share : {0.0, 0.25}) test_session(cell, B, H, share);
+                for (const double share : {0.0, 0.25}) {
+                    test_session(cell, B, H, share, false);
+                    if (Case{cell}.is_lstm() && H > 1) test_session(cell, B, H, share, true);
+                }
             }
         }
     }

@@ -77,7 +77,7 @@ void test_callers_share_a_stream(CellKind cell) {
     job.bias = false;
     const Tensors<float> tensors = draw<float>(job);
     Session<float> session(job.B);
-    session.add_layer(cell, weights_of(job, tensors)[0], job.I, job.H);
+    session.add_layer(cell, weights_of(job, tensors)[0], job.I, job.H, job.P());
     const std::vector<float> zeros(job.B * job.I), expected(job.B * job.H);
     int num_wrong[num_callers] = {};
     at_once([&](int index) {

@@ -1,15 +1,19 @@
 """The compiled kernels: recurrent layers over a whole sequence, forward and backward.
 
     T time   B batch   D directions (1 or 2)   I inputs   H hidden   G gates   S values saved
+    P values of h: H, or fewer where an LSTM projects them
     N places of all steps together: T*B, or the sum of batch_sizes
 
-    cell          G   S   gates, in this order               saved, in this order
-    elman_tanh    1   0   hidden                             (y is enough)
-    elman_relu    1   0   hidden                             (y is enough)
-    lstm          4   4   input, forget, candidate, output   the same, after activation
-    gru           3   4   reset, update, candidate           the same, and W_hn h + b_hn
-    coupled_lstm  3   3   forget, candidate, output          the same, after activation
-    elman         1   1   hidden                             z + a, what g is taken of
+    cell               G   S   gates, in this order               saved, in this order
+    elman_tanh         1   0   hidden                             (y is enough)
+    elman_relu         1   0   hidden                             (y is enough)
+    lstm               4   4   input, forget, candidate, output   the same, after activation
+    gru                3   4   reset, update, candidate           the same, and W_hn h + b_hn
+    coupled_lstm       3   3   forget, candidate, output          the same, after activation
+    elman              1   1   hidden                             z + a, what g is taken of
+    gru_reset_before   3   3   reset, update, candidate           the same, after activation
+
+The last takes its candidate of W_hn (r * h) + b_hn, the GRU of r * (W_hn h + b_hn).
 
 Tensors are passed as addresses (`tensor.data_ptr()`), all of one type (float32, or float64 with
 `is_double`), contiguous, on the CPU; 0 stands for an optional tensor that is not there. Nothing
@@ -60,13 +64,21 @@ class Layer:
         H: number of hidden units.
         nonlinearity: g of the cell elman: tanh, relu, identity, sigmoid, leaky_relu (slope 0.01),
             elu, softplus, silu, gelu, gelu_tanh (its approximation), hardtanh or softsign.
+        P: values of h, fewer than H, of an LSTM with a projection; 0: none.
 
     Raises:
         ValueError: no such cell or nonlinearity.
     """
 
     def __init__(
-        self, cell: str, is_double: bool, D: int, I: int, H: int, nonlinearity: str = "tanh"
+        self,
+        cell: str,
+        is_double: bool,
+        D: int,
+        I: int,
+        H: int,
+        nonlinearity: str = "tanh",
+        P: int = 0,
     ) -> None: ...
     def forward(
         self,
@@ -80,18 +92,20 @@ class Layer:
         """Runs the layer over a sequence.
 
         Args:
-            weights: of each direction weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H],
+            weights: of each direction weight_ih [G*H, I], weight_hh [G*H, P], bias_ih [G*H],
                 bias_hh [G*H], peepholes: [3, H] of an LSTM (of i, f, o), [2, H] of a coupled one
-                (f, o), and the gains of LayerNorm norm_ih [G*H] and norm_hh [G*H], both or none;
-                all but the first two may be 0.
-            tensors: written: y [N, D, H], h_n [D, B, H], c_n [D, B, H] (LSTM, else 0); saved for
+                (f, o), the gains of LayerNorm norm_ih [G*H] and norm_hh [G*H], both or none (and
+                none of gru_reset_before), and weight_hr [P, H], an LSTM's projection; all but
+                the first two may be 0.
+            tensors: written: y [N, D, P], h_n [D, B, P], c_n [D, B, H] (LSTM, else 0); saved for
                 the backward pass or 0: c [N, D, H] (LSTM), gates [N, D, S, H]; read: x [N, I];
-                h0, c0 [D, B, H] or 0 for zeros; h_fresh, c_fresh [D, H], where a reset begins,
-                or 0 for zeros; mask [D, B, H], with which the recurrent product reads mask * h,
-                or 0 for ones; keep_h, keep_c [N, D, H], zoneout's shares of the states before
-                that stay, or 0 for the same share everywhere; saved with LayerNorm or 0:
-                normalised [N, D, 2, G, H], the products W_ih x and W_hh h of mean 0 and
-                variance 1, and scales [N, D, 2], what they were multiplied with.
+                h0 [D, B, P], c0 [D, B, H] or 0 for zeros; h_fresh [D, P], c_fresh [D, H], where
+                a reset begins, or 0 for zeros; mask [D, B, P], with which the recurrent product
+                reads mask * h (of gru_reset_before also mask * r * h), or 0 for ones; keep_h
+                [N, D, P], keep_c [N, D, H], zoneout's shares of the states before that stay, or
+                0 for the same share everywhere; saved with LayerNorm or 0: normalised
+                [N, D, 2, G, H], the products W_ih x and W_hh h of mean 0 and variance 1, and
+                scales [N, D, 2], what they were multiplied with.
             sequence: the rows.
             threads: at most so many threads; the result has the same bits for any number.
             keep_h_share: the share where keep_h is 0.
@@ -121,10 +135,11 @@ class Layer:
         Args:
             weights: as in `forward`.
             gradients: of the weights, in the same order; written, 0 for absent ones.
-            tensors: written: dx [D, N, I], to be summed over D; dh0, dc0 [D, B, H]; dh_fresh,
-                dc_fresh [D, H]; each may be 0; read: dy [N, D, H], dc [N, D, H] (LSTM: of c at
-                every step, as dy is of y), dh_n, dc_n [D, B, H], each or 0 for zeros; x, y, c,
-                gates, h0, c0, h_fresh, c_fresh, mask, keep_h, keep_c, normalised, scales as in
+            tensors: written: dx [D, N, I], to be summed over D; dh0 [D, B, P], dc0 [D, B, H],
+                dh_fresh [D, P], dc_fresh [D, H]; each may be 0; read: dy [N, D, P], dc [N, D, H]
+                (LSTM: of c at every step, as dy is of y), dh_n [D, B, P], dc_n [D, B, H], each
+                or 0 for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh, mask, keep_h, keep_c,
+                normalised, scales as in
                 `forward`.
             sequence: as in `forward`.
             threads: as in `forward`.
@@ -164,6 +179,7 @@ class Session32:
         keep_h_share: float = 0,
         keep_c_share: float = 0,
         nonlinearity: str = "tanh",
+        weight_hr: NDArray[Any] | None = None,
     ) -> None:
         """Puts a layer on top, whose weights are copied; shapes and shares as in `Layer.forward`.
 
@@ -190,7 +206,7 @@ class Session32:
         """
 
     def read_state(self, to: NDArray[Any]) -> None:
-        """Writes all states to `to`: of every layer h [rows, H] and, of an LSTM, c [rows, H]."""
+        """Writes all states to `to`: of every layer h [rows, P] and, of an LSTM, c [rows, H]."""
 
     def write_state(self, from_: NDArray[Any]) -> None:
         """Takes all states from an array as `read_state` fills it."""

@@ -217,11 +217,11 @@ def _crossing(
 ) -> tuple[_kernels.Layer, list[int], _kernels.Sequence, int]:
     """What either pass needs of the other side: layer, addresses of weights, rows, threads."""
     kernel, D, rows, *_ = call
-    (H, _), shape = _sizes(kernel, weights), x.shape
+    (H, P), shape = _sizes(kernel, weights), x.shape
     T, tables = shape[0], _NO_TABLES
     if rows is not WHOLE:
         T, tables = rows.num_steps(x), _addresses(rows)
-    sizes = (kernel.name, x.dtype, D, shape[-1], H, kernel.nonlinearity)
+    sizes = (kernel.name, x.dtype, D, shape[-1], H, kernel.nonlinearity, P)
     return (
         packed_layer(weights[1], sizes),
         _addresses(_by_direction(call, weights)),
