@@ -141,6 +141,7 @@ class BackwardRun {
                 if (Cell::S > 0) step.gates = job.gates + kept * Cell::S * H + u;
                 if constexpr (Cell::has_c) {
                     step.dc = dc + state + u;
+                    if (job.dc) add(units, step.dc, units.load(job.dc + kept * H + u));
                     step.c = job.c + kept * H + u;
                     step.c_before = c_before + u;
                 }

@@ -123,7 +123,7 @@ class Layer {
                   Address sums, bool adds) {
         check_count("weights", weights, 4 * D_);
         check_count("gradients", gradients, 4 * D_);
-        check_count("tensors", tensors, 16);
+        check_count("tensors", tensors, 17);
         with_type(is_double_, [&]<class Real>(Real) {
             const RowTables tables = sequence.tables();
             Pointers<Real> next(tensors), gradient(gradients);
@@ -136,6 +136,7 @@ class Layer {
                                .dh_fresh = next(),
                                .dc_fresh = next(),
                                .dy = next(),
+                               .dc = next(),
                                .dh_n = next(),
                                .dc_n = next(),
                                .x = next(),

@@ -103,6 +103,7 @@ struct Backward {
     Real* dh_fresh;                    // [D, H]       or null
     Real* dc_fresh;                    // [D, H]       or null; by the LSTM
     const Real* dy;                    // [N, D, H]    or null: zeros
+    const Real* dc;                    // [N, D, H]    or null: zeros; of the LSTM's c
     const Real* dh_n;                  // [D, B, H]    or null: zeros
     const Real* dc_n;                  // [D, B, H]    or null: zeros
     const Real* x;                     // [N, I]

@@ -178,7 +178,7 @@ class Kernel:
             [self.new(*tensor.shape) for tensor in group]
             for group in (case.states, case.fresh, case.weights)
         )
-        tensors = [dx, *pair(dstates), *pair(dfresh), gradients[0], *pair(gradients[1:])]
+        tensors = [dx, *pair(dstates), *pair(dfresh), gradients[0], None, *pair(gradients[1:])]
         tensors += [case.x, y, c, gates, *pair(case.states), *pair(case.fresh)]
         crossing = (self.weights(case.weights), self.weights(dweights), addresses(tensors))
         self.layer.backward(*crossing, self.sequence, self.threads)

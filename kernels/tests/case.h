@@ -20,6 +20,7 @@ struct Case {
     std::vector<std::int64_t> lengths{};      // [B], or empty: all rows have T steps
     std::vector<std::int64_t> batch_sizes{};  // [T], or empty: the rows are not packed
     bool resets = false;                      // at every third place or so
+    bool hands_in_dc = false;                 // gradients of c at every step
 
     Size G() const { return num_gates[int(cell)]; }
     Size S() const { return G() > 1 ? 4 : 0; }
@@ -55,6 +56,7 @@ struct Case {
         if (!lengths.empty()) text += " lengths";
         if (!batch_sizes.empty()) text += " packed";
         if (resets) text += " resets";
+        if (hands_in_dc) text += " dc";
         return text;
     }
 };
@@ -67,13 +69,14 @@ constexpr CellKind every_cell[] = {CellKind::elman_tanh, CellKind::elman_relu, C
 template <class Real>
 struct Tensors {
     using Tensor = std::vector<Real>;
-    Tensor x, h0, c0, h_fresh, c_fresh, weights[2][4], dy, dh_n, dc_n;
+    Tensor x, h0, c0, h_fresh, c_fresh, weights[2][4], dy, dc, dh_n, dc_n;
     std::vector<std::uint8_t> reset;
     Tensor y, h_n, c_n, c, gates;
     Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][4];
 };
 
-// Calls body(a tensor, its elements, the scale of its numbers) for everything that goes in.
+// Calls body(a tensor, its elements, the scale of its numbers) for everything that goes in; what
+// the case does without has no elements.
 template <class Real, class Body>
 void for_inputs(const Case& job, Tensors<Real>& tensors, Body body) {
     const Size N = job.N(), state = job.D * job.B * job.H, fresh = job.D * job.H;
@@ -87,6 +90,7 @@ void for_inputs(const Case& job, Tensors<Real>& tensors, Body body) {
         }
     }
     body(tensors.dy, N * job.D * job.H, 1.0);
+    body(tensors.dc, job.hands_in_dc ? N * job.D * job.H : 0, 1.0);
     for (auto* gradient : {&tensors.dh_n, &tensors.dc_n}) body(*gradient, state, 1.0);
 }
 

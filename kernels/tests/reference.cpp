@@ -117,6 +117,7 @@ class Row {
             const Size kept = (place(i) * job.D + d) * H;
             for (Size u = 0; u < H; ++u) {
                 Unit& unit = units[i][u];
+                if (job.hands_in_dc) dc[u] += tensors.dc[kept + u];
                 unit_backward(job.cell, unit, dh[u] + tensors.dy[kept + u], dc[u],
                               relu_at[kept + u]);
                 dh[u] = unit.dh_before;

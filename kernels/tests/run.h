@@ -85,6 +85,7 @@ void run_backward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
                             .dh_fresh = tensors.dh_fresh.data(),
                             .dc_fresh = tensors.dc_fresh.data(),
                             .dy = tensors.dy.data(),
+                            .dc = tensors.dc.data(),
                             .dh_n = tensors.dh_n.data(),
                             .dc_n = tensors.dc_n.data(),
                             .x = tensors.x.data(),

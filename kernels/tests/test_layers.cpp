@@ -76,6 +76,7 @@ void test_sizes() {
                     job.threads = 1 + turn % 3;
                     job.batch_first = turn % 5 < 2;
                     job.bias = turn % 7 > 0;
+                    job.hands_in_dc = job.is_lstm() && turn % 3 > 0;
                     compare_in_both_types(job);
                     ++turn;
                 }
@@ -93,6 +94,7 @@ void test_rows() {
                 for (const bool resets : {false, true}) {
                     Case job{cell, 6, 4, 3, 21, D, threads};
                     job.resets = resets;
+                    job.hands_in_dc = job.is_lstm() && threads > 1;
                     for (const auto& lengths : every_length) {
                         job.lengths = lengths;
                         for (const bool batch_first : {false, true}) {

@@ -97,8 +97,8 @@ class Layer:
             weights: as in `forward`.
             gradients: of the weights, in the same order; written, 0 for absent biases.
             tensors: written: dx [D, N, I], to be summed over D; dh0, dc0 [D, B, H]; dh_fresh,
-                dc_fresh [D, H]; each may be 0; read: dy [N, D, H], dh_n, dc_n [D, B, H] or 0
-                for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh as in `forward`.
+                dc_fresh [D, H]; each may be 0; read: dy, dc [N, D, H] (dc: of c at every step, LSTM),
+                dh_n, dc_n [D, B, H], each or 0 for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh as in `forward`.
             sequence: as in `forward`.
             threads: as in `forward`.
             sums: where several runs sum the gradients of the weights, `num_sums` numbers; 0: here.

@@ -208,7 +208,7 @@ def backward(
     dstates = [torch.empty_like(state) for state in starts]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
     outputs = (dx, *_pair(dstates), None, None)
-    read = (given[0], *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None)
+    read = (given[0], None, *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None)
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
     gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * 4 * D)
     tensors = _addresses(outputs + read)
@@ -243,7 +243,7 @@ class GradientSums:
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
         gradients = _addresses(_by_direction(dweights, D))
         (kept,) = _addresses([self.numbers])
-        layer.backward(addresses, gradients, [0] * 16, sequence, threads, kept, True)
+        layer.backward(addresses, gradients, [0] * 17, sequence, threads, kept, True)
         return dweights
 
 
