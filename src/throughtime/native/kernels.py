@@ -185,7 +185,8 @@ def backward(
 
     Args:
         call: as in `forward`.
-        grads: dL/dy, dL/dh_n and dL/dc_n of an LSTM; None for zeros.
+        grads: dL/dy, dL/dh_n and dL/dc_n of an LSTM, and dL/dc of all its steps if that is asked
+            for; None for zeros.
         x: as in `forward`, as are states and weights.
         states: see x.
         weights: see x.
@@ -208,7 +209,8 @@ def backward(
     dstates = [torch.empty_like(state) for state in starts]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
     outputs = (dx, *_pair(dstates), None, None)
-    read = (given[0], None, *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None)
+    dc = given.pop() if len(given) > 1 + kernel.num_states else None
+    read = (given[0], dc, *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None)
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
     gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * 4 * D)
     tensors = _addresses(outputs + read)
