@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-from cases import CASES, OPTIONS, B, H, I, T, flat, name_of, packed, random_state, worst_error
+from cases import CASES, OPTIONS, B, H, I, T, flat, name_of, packed, worst_error
 from torch.nn.functional import dropout as drop
 
 import throughtime as tt
 from throughtime import native
 from throughtime.errors import OptionError
-from throughtime.layers import Recurrent, unroll_directions
+from throughtime.layers import Recurrent
 from throughtime.native import _kernels
-from throughtime.sequences import WHOLE, Rows
+from throughtime.sequences import WHOLE
 
 each_case = pytest.mark.parametrize("case", [*CASES, *OPTIONS], ids=name_of)
 each_plain_case = pytest.mark.parametrize("case", CASES, ids=name_of)
@@ -178,8 +178,12 @@ def test_a_layer_is_shown_with_its_own_input_and_output():
     below = drop(steps[0].h.flatten(2), 0.5)
     zeros = layer.initial_state(B)
     expected = reference([layer.cells()[1]], below, zeros[1:])[0]
-    assert worst_error([parts_of(steps[1], layer.cells()[1][0])[k] for k in expected],
-                       list(expected.values())) < 1e-10
+    assert (
+        worst_error(
+            [parts_of(steps[1], layer.cells()[1][0])[k] for k in expected], list(expected.values())
+        )
+        < 1e-10
+    )
     assert worst_error([y], [steps[0].h.flatten(2) + steps[1].h.flatten(2)]) < 1e-12
 
 

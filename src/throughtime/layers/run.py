@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 
 from throughtime.cells import AnyCell, Inside, OpenCell, Zoneout
@@ -138,15 +138,15 @@ class Known(Function):
         return None, None, *[next(left) if is_wanted else None for is_wanted in wanted]
 
 
-def _weights(cell: AnyCell) -> dict[str, Tensor]:
-    """The tensors that one of our cells computes with, by name; those of the cell in a zoneout."""
-    inner: Any = cell.cell if isinstance(cell, Zoneout) else cell
-    found = {field.name: getattr(inner, field.name) for field in fields(inner)}
-    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
+def _weights(cell: Any) -> dict[str, Tensor]:
+    """The tensors that a cell computes with, by name; of a zoneout those of the cell within."""
+    inner = cell.cell if isinstance(cell, Zoneout) else cell
+    found = inner.named_parameters() if isinstance(inner, nn.Module) else vars(inner).items()
+    return {name: value for name, value in found if isinstance(value, Tensor)}
 
 
-def _with(cell: AnyCell, given: dict[str, Tensor]) -> AnyCell:
+def _with(cell: Any, given: dict[str, Tensor]) -> Any:
     """The same cell over other tensors."""
     if isinstance(cell, Zoneout):
         return replace(cell, cell=_with(cell.cell, given))
-    return cast(AnyCell, replace(cast(Any, cell), **given))
+    return replace(cell, **given)

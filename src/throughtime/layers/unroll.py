@@ -37,26 +37,26 @@ def unroll(
         y: h of every step in the layout of x, [T, B, H] or [N, H]; zeros where a row has no step.
         state: state after the last step of each row, fields [B, ·].
     """
-    outputs: list[Tensor] = []
-    for new, state in _visit(cell, x, state, rows, reverse):
+    outputs, final = [], state
+    for new, after in _visit(cell, x, state, rows, reverse):
         outputs.append(new[0])
-    return _sequence(outputs, x, rows, reverse), state
+        final = after
+    return _sequence(outputs, x, rows, reverse), final
 
 
 def unroll_steps(
     cell: Cell[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
 ) -> tuple[S, S]:
     """As `unroll`, with every field of the state at every step, [T, B, ·], in the place of y."""
-    steps: list[S] = []
-    for new, state in _visit(cell, x, state, rows, reverse):
+    steps, final = [], state
+    for new, after in _visit(cell, x, state, rows, reverse):
         steps.append(new)
+        final = after
     fields = [_sequence(field, x, rows, reverse) for field in zip(*steps, strict=True)]
-    return type(state)(*fields), state
+    return type(state)(*fields), final
 
 
-def _visit(
-    cell: Cell[S], x: Tensor, state: S, rows: Rows, reverse: bool
-) -> Iterator[tuple[S, S]]:
+def _visit(cell: Cell[S], x: Tensor, state: S, rows: Rows, reverse: bool) -> Iterator[tuple[S, S]]:
     """Step after step the new state of the rows that go on, and the state of all rows."""
     valid, carried = rows.valid(x), rows.carried(x, reverse)
     steps = rows.steps(cell.project(without_padding(x, valid)))

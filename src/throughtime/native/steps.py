@@ -63,17 +63,19 @@ def run_layer_steps(
     D, first = len(cells), 1 + kernel.num_states
     final = job.state_type(*results[1:first])
     c = results[first + (kernel.num_values > 0) :][: kernel.has_cell_state]
-    fields = (results[0].unflatten(-1, (D, results[0].shape[-1] // D)), *c)
-    states = [field.reshape(*x.shape[:2], *field.shape[-2:]) for field in fields]
+    lead, width = x.shape[:2], results[0].shape[-1] // D
+    h = results[0].view(*lead, D, width)
+    states = [h, *[field.view(*lead, *field.shape[1:]) for field in c]]
     gates = None
     if kernel.name in ("lstm", "gru"):
-        gates = results[first].unflatten(0, x.shape[:2])[..., : kernel.num_gates, :]
+        kept = results[first]
+        gates = kept.view(*lead, *kept.shape[1:])[..., : kernel.num_gates, :]
     elif kernel.num_values == 0:  # h is the gate
-        gates = states[0].detach().unsqueeze(3)
+        gates = h.detach().unsqueeze(3)
     return LayerSteps(job.state_type(*states), final, gates)
 
 
 def _unroll_with_c(unroll_steps: UnrollSteps, *call: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """y [T, B, D*H], and the final states with c of every step, [N, D, H], behind them."""
+    """Outputs [T, B, D*H], and the final states with c of every step, [N, D, H], behind them."""
     (h, *c), final = unroll_steps(*call)
     return h.flatten(2), (*final, *[field.flatten(0, 1) for field in c])
