@@ -38,14 +38,14 @@ class Run(NamedTuple):
         x = without_padding(self.x, valid)
         found = []
         with full_precision():
+            cell: Any
             for d, cell in enumerate(self.cells):
                 if not hasattr(cell, "inside"):
                     raise OptionError(
                         "gates and pre_activations must come from a cell that has the method "
                         f"`inside`, got {type(cell).__name__}; give it one or look at its states."
                     )
-                shown = cast(OpenCell[Any], cell)
-                found.append(shown.inside(shown.project(x), self._states_before(d)))
+                found.append(cell.inside(cell.project(x), self._states_before(d)))
         gates, pre_activations = (
             {
                 name: torch.stack([without_padding(part[name], valid) for part in parts], dim=2)

@@ -68,20 +68,30 @@ class Steps:
         """Computed once, and once more for who wants derivatives after who did not."""
         is_recorded = torch.is_grad_enabled()
         if is_recorded not in self._inside:
-            if _versions(self._run) != self._versions:
-                raise OptionError(
-                    "gates and pre_activations must be asked for while input, weights and states "
-                    "are those of the call, one was changed in place; ask before the optimiser's "
-                    "step."
-                )
+            self._check_tensors()
             self._inside[is_recorded] = self._run.inside()
         return self._inside[is_recorded]
+
+    def _check_tensors(self) -> None:
+        if _versions(self._run) == self._versions:
+            return
+        if self._versions is None:
+            raise OptionError(
+                "gates and pre_activations of a compiled call must be asked for in the compiled "
+                "function, they were asked for outside; return them from it."
+            )
+        raise OptionError(
+            "gates and pre_activations must be asked for while input, weights and states are those "
+            "of the call, one was changed in place; ask before the optimiser's step."
+        )
 
     def __repr__(self) -> str:
         shapes = {name: list(getattr(self, name).shape) for name in self._run.states._fields}
         return f"Steps({', '.join(f'{name}={shape}' for name, shape in shapes.items())})"
 
 
-def _versions(run: Run) -> list[int]:
-    """How often each tensor of a run was changed; not counted of those of inference mode."""
+def _versions(run: Run) -> list[int] | None:
+    """How often each tensor was changed; nobody counts while compiling and in inference mode."""
+    if torch.compiler.is_compiling():
+        return None
     return [tensor._version for tensor in run.tensors() if not tensor.is_inference()]
