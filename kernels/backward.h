@@ -11,6 +11,7 @@
 // Members of one part share its units, as in forward.h.
 #pragma once
 
+#include "options.h"
 #include "step.h"
 #include "weight_sums.h"
 
@@ -47,6 +48,9 @@ class BackwardRun {
         zeros = shared(larger(H, P::width));
         sums = WeightSums<Cell, Real>(sizes, R, da_stride, shared);
         sums.keep_in(job.sums, lane, shared);
+        options = {
+            job.keep_h,      job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[at.d],
+            sums.dpeepholes, job.dc};
         used = room.used;
         if (group.count == 0) return;
         mine_ih = share_of(packed.panels_ih, group.index, group.count);
@@ -66,11 +70,15 @@ class BackwardRun {
             Size row = block.rows;
             for (Size i = block.end - 1; i >= block.begin; --i) {
                 row -= at.active(i);
-                gate_gradients(i, row);
+                options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
+                    gate_gradients<is_plain>(i, row);
+                });
                 group.meet();
                 state_gradients(i, row);
             }
-            sums.add(dz, da, block.rows, end == job.sizes.T && !job.adds, group);
+            const bool is_first = end == job.sizes.T && !job.adds;
+            sums.add(dz, da, block.rows, is_first, group);
+            if (job.peepholes[at.d]) sums.add_peepholes(this->begin, this->end, is_first);
             input_gradients(block);
             group.meet();  // before the buffers are written again
             end = block.begin;
@@ -86,6 +94,7 @@ class BackwardRun {
             std::memset(zeros, 0, bytes(larger(job.sizes.H, P::width)));
             sums.start(job.sizes.T == 0 && !job.adds);
         }
+        sums.start_peepholes(begin, end);
         for (Size r = 0; r < at.batch_size(); ++r) {
             for (Size u = begin; u < end; ++u) {
                 dh[r * h_stride + u] = job.dh_n ? job.dh_n[at.state(r) + u] : Real(0);
@@ -125,7 +134,8 @@ class BackwardRun {
     // da of this member's part of step i, whose rows begin at `row` in the block. dh and dc hold
     // what arrives from the steps after; what bypasses the product is left there for the step
     // before.
-    void gate_gradients(Size i, Size row) {
+    template <bool is_plain>
+    ALWAYS_INLINE void gate_gradients(Size i, Size row) {
         const Size H = job.sizes.H, active = at.active(i);
         for (Size r = 0; r < active; ++r) {
             const Size kept = at.kept(i, r), state = r * h_stride;
@@ -134,6 +144,7 @@ class BackwardRun {
             for_units<Real>(begin, end, [&](auto units, Size u) {
                 StepBackward<Real> step{};
                 step.H = H;
+                step.g = job.g;
                 step.dz = dz + (row + r) * da_stride + u;
                 step.da = da + (row + r) * da_stride + u;
                 step.h = job.y + kept * H + u;
@@ -141,13 +152,13 @@ class BackwardRun {
                 if (Cell::S > 0) step.gates = job.gates + kept * Cell::S * H + u;
                 if constexpr (Cell::has_c) {
                     step.dc = dc + state + u;
-                    if (job.dc) add(units, step.dc, units.load(job.dc + kept * H + u));
-                    step.c = job.c + kept * H + u;
                     step.c_before = c_before + u;
                 }
                 Vec<Real> dh_u = units.load(dh + state + u);
                 if (job.dy) dh_u += units.load(job.dy + kept * H + u);
-                units.store(dh + state + u, Cell::backward(units, dh_u, step));
+                const Size at_u = kept * H + u;
+                units.store(dh + state + u,
+                            options.template backward<is_plain>(units, dh_u, step, at_u, u));
             });
         }
     }
@@ -210,6 +221,7 @@ class BackwardRun {
     const Backward<Real>& job;
     Direction at;
     Group group;
+    Options<Cell, Real> options;
     Packed<P> packed;
     const Real* weights;         // packed, of this direction
     Share mine_ih{}, mine_hh{};  // panels of inputs, and of units
@@ -266,10 +278,14 @@ void backward(const Backward<Real>& job, const Member& member) {
         for (Size part = 1; part < parts; ++part) {
             const WeightSums<Cell, Real> other = run_of(d, part).weight_sums();
             if (job.weights[d].weight_hh) total.add_part(other, member);
-            if (member.index == 0) total.add_fresh(other);
+            if (member.index > 0) continue;
+            total.add_fresh(other);
+            if (job.weights[d].peepholes) total.add_peepholes_of(other);
         }
         total.write(job.weights[d], member);
-        if (member.index == 0) total.write_fresh(job.dh_fresh, job.dc_fresh, d);
+        if (member.index > 0) continue;
+        total.write_fresh(job.dh_fresh, job.dc_fresh, d);
+        total.write_peepholes(job.weights[d].peepholes);
     }
 }
 

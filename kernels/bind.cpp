@@ -1,4 +1,4 @@
-// The Python module: numbers and addresses in, nothing out. The only file that knows Python.
+// The Python module: numbers and addresses in, nothing out. Only the files bind* know Python.
 // Arguments are described in src/throughtime/native/_kernels.pyi; the caller checks shapes.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "bind_names.h"
+#include "bind_pointers.h"
 #include "bind_session.h"
 #include "dispatch.h"
 #include "interpreter.h"
@@ -17,24 +19,9 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace throughtime {
-
-CellKind cell_named(const std::string& name) {
-    static constexpr const char* names[num_cells] = {"elman_tanh", "elman_relu", "lstm", "gru"};
-    for (int kind = 0; kind < num_cells; ++kind) {
-        if (name == names[kind]) return CellKind(kind);
-    }
-    throw nb::value_error(
-        ("cell must be elman_tanh, elman_relu, lstm or gru, got '" + name + "'.").c_str());
-}
-
 namespace {
 
-using Address = std::uintptr_t;  // of a tensor's first element, or 0
-
-template <class Real>
-Real* pointer(Address address) {
-    return reinterpret_cast<Real*>(address);
-}
+constexpr Size num_weights = 5;  // of a direction, in the order of Weights
 
 // Calls body(Real{}) with the type of the numbers, while other Python threads go on.
 template <class Body>
@@ -45,24 +32,6 @@ void with_type(bool is_double, Body body) {
     } else {
         body(float{});
     }
-}
-
-// Hands out pointers from a list of addresses, in order.
-template <class Real>
-class Pointers {
-  public:
-    explicit Pointers(const std::vector<Address>& addresses) : next_(addresses.data()) {}
-    Real* operator()() { return pointer<Real>(*next_++); }
-
-  private:
-    const Address* next_;
-};
-
-void check_count(const char* what, const std::vector<Address>& addresses, std::size_t count) {
-    if (addresses.size() == count) return;
-    throw nb::value_error((std::string(what) + " must be " + std::to_string(count) +
-                           " addresses, got " + std::to_string(addresses.size()) + ".")
-                              .c_str());
 }
 
 // Which rows a call is about.
@@ -80,15 +49,21 @@ struct Sequence {
 // The weights of one layer, packed for the kernels.
 class Layer {
   public:
-    Layer(const std::string& cell, bool is_double, Size D, Size I, Size H)
-        : kind_(cell_named(cell)), is_double_(is_double), D_(D), I_(I), H_(H) {}
+    Layer(const std::string& cell, bool is_double, Size D, Size I, Size H,
+          const std::string& nonlinearity)
+        : kind_(cell_named(cell)),
+          g_(nonlinearity_named(nonlinearity)),
+          is_double_(is_double),
+          D_(D),
+          I_(I),
+          H_(H) {}
 
     void forward(const std::vector<Address>& weights, const std::vector<Address>& tensors,
-                 const Sequence& sequence, int threads) {
+                 const Sequence& sequence, int threads, double keep_h_share, double keep_c_share) {
         check_forward(weights, tensors);
         with_type(is_double_, [&]<class Real>(Real) {
             const RowTables tables = sequence.tables();
-            run_pass<Real>(kind_, job<Real>(tensors, tables, sequence),
+            run_pass<Real>(kind_, job<Real>(tensors, tables, sequence, keep_h_share, keep_c_share),
                            weights_of<Real>(weights).data(), forward_, threads);
         });
     }
@@ -97,7 +72,8 @@ class Layer {
 
     // All layers have one kind, one type and one direction.
     static void forward_wave(const std::vector<Layer*>& layers, const PerLayer& weights,
-                             const PerLayer& tensors, const Sequence& sequence, int threads) {
+                             const PerLayer& tensors, const Sequence& sequence, int threads,
+                             double keep_h_share, double keep_c_share) {
         if (layers.empty() || weights.size() != layers.size() || tensors.size() != layers.size()) {
             throw nb::value_error("layers, weights and tensors must be of one number, from 1 on.");
         }
@@ -110,7 +86,8 @@ class Layer {
             std::vector<Weights<Real>> all_weights;
             std::vector<PackedCopy*> copies;
             for (std::size_t l = 0; l < layers.size(); ++l) {
-                jobs.push_back(layers[l]->job<Real>(tensors[l], tables, sequence));
+                jobs.push_back(
+                    layers[l]->job<Real>(tensors[l], tables, sequence, keep_h_share, keep_c_share));
                 all_weights.push_back(layers[l]->weights_of<Real>(weights[l])[0]);
                 copies.push_back(&layers[l]->forward_);
             }
@@ -120,10 +97,10 @@ class Layer {
 
     void backward(const std::vector<Address>& weights, const std::vector<Address>& gradients,
                   const std::vector<Address>& tensors, const Sequence& sequence, int threads,
-                  Address sums, bool adds) {
-        check_count("weights", weights, 4 * D_);
-        check_count("gradients", gradients, 4 * D_);
-        check_count("tensors", tensors, 17);
+                  Address sums, bool adds, double keep_h_share, double keep_c_share) {
+        check_count("weights", weights, num_weights * D_);
+        check_count("gradients", gradients, num_weights * D_);
+        check_count("tensors", tensors, 19);
         with_type(is_double_, [&]<class Real>(Real) {
             const RowTables tables = sequence.tables();
             Pointers<Real> next(tensors), gradient(gradients);
@@ -147,12 +124,18 @@ class Layer {
                                .c0 = next(),
                                .h_fresh = next(),
                                .c_fresh = next(),
+                               .keep_h = next(),
+                               .keep_c = next(),
+                               .keep_h_share = Real(keep_h_share),
+                               .keep_c_share = Real(keep_c_share),
+                               .g = g_,
                                .packed = nullptr,
+                               .peepholes = {},
                                .sizes = sizes(tables, sequence),
                                .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
                                .workspace = nullptr};
             for (Size d = 0; d < D_; ++d) {
-                job.weights[d] = {gradient(), gradient(), gradient(), gradient()};
+                job.weights[d] = {gradient(), gradient(), gradient(), gradient(), gradient()};
             }
             run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), backward_, threads);
         });
@@ -168,13 +151,13 @@ class Layer {
   private:
     void check_forward(const std::vector<Address>& weights,
                        const std::vector<Address>& tensors) const {
-        check_count("weights", weights, 4 * D_);
-        check_count("tensors", tensors, 10);
+        check_count("weights", weights, num_weights * D_);
+        check_count("tensors", tensors, 12);
     }
 
     template <class Real>
     Forward<Real> job(const std::vector<Address>& tensors, const RowTables& tables,
-                      const Sequence& sequence) const {
+                      const Sequence& sequence, double keep_h_share, double keep_c_share) const {
         Pointers<Real> next(tensors);
         Forward<Real> job{.y = next(),
                           .h_n = next(),
@@ -186,7 +169,13 @@ class Layer {
                           .c0 = next(),
                           .h_fresh = next(),
                           .c_fresh = next(),
+                          .keep_h = next(),
+                          .keep_c = next(),
+                          .keep_h_share = Real(keep_h_share),
+                          .keep_c_share = Real(keep_c_share),
+                          .g = g_,
                           .packed = nullptr,
+                          .peepholes = {},
                           .sizes = sizes(tables, sequence),
                           .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
                           .workspace = nullptr,
@@ -207,11 +196,12 @@ class Layer {
     std::vector<Weights<Real>> weights_of(const std::vector<Address>& addresses) const {
         std::vector<Weights<Real>> weights;
         Pointers<const Real> next(addresses);
-        for (Size d = 0; d < D_; ++d) weights.push_back({next(), next(), next(), next()});
+        for (Size d = 0; d < D_; ++d) weights.push_back({next(), next(), next(), next(), next()});
         return weights;
     }
 
     CellKind kind_;
+    Nonlinearity g_;
     bool is_double_;
     Size D_, I_, H_;
     PackedCopy forward_, backward_;
@@ -237,14 +227,16 @@ NB_MODULE(accepted_kernels, m) {
         .def(nb::init<Size, Size, bool, Address, Address, Address>(), "T"_a, "B"_a, "batch_first"_a,
              "batch_sizes"_a, "lengths"_a, "reset"_a);
     nb::class_<Layer>(m, "Layer")
-        .def(nb::init<const std::string&, bool, Size, Size, Size>(), "cell"_a, "is_double"_a, "D"_a,
-             "I"_a, "H"_a)
-        .def("forward", &Layer::forward, "weights"_a, "tensors"_a, "sequence"_a, "threads"_a)
+        .def(nb::init<const std::string&, bool, Size, Size, Size, const std::string&>(), "cell"_a,
+             "is_double"_a, "D"_a, "I"_a, "H"_a, "nonlinearity"_a = "tanh")
+        .def("forward", &Layer::forward, "weights"_a, "tensors"_a, "sequence"_a, "threads"_a,
+             "keep_h_share"_a = 0, "keep_c_share"_a = 0)
         .def("backward", &Layer::backward, "weights"_a, "gradients"_a, "tensors"_a, "sequence"_a,
-             "threads"_a, "sums"_a = 0, "adds"_a = false)
+             "threads"_a, "sums"_a = 0, "adds"_a = false, "keep_h_share"_a = 0,
+             "keep_c_share"_a = 0)
         .def("num_sums", &Layer::num_sums, "B"_a);
     m.def("forward_wave", &Layer::forward_wave, "layers"_a, "weights"_a, "tensors"_a, "sequence"_a,
-          "threads"_a);
+          "threads"_a, "keep_h_share"_a = 0, "keep_c_share"_a = 0);
     m.def(
         "choose_wave_threads",
         [](const std::string& cell, Size T, Size B, Size H, int layers, int most) {

@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "bind_names.h"
 #include "interpreter.h"
 #include "session.h"
 
@@ -12,8 +13,6 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace throughtime {
-
-CellKind cell_named(const std::string& name);  // bind.cpp
 
 namespace {
 
@@ -30,18 +29,21 @@ void check_size(const char* name, std::size_t size, Size expected) {
 template <class Real>
 void add_layer(Session<Real>& session, const std::string& cell, Array<const Real> weight_ih,
                Array<const Real> weight_hh, std::optional<Array<const Real>> bias_ih,
-               std::optional<Array<const Real>> bias_hh) {
+               std::optional<Array<const Real>> bias_hh, std::optional<Array<const Real>> peepholes,
+               Real keep_h_share, Real keep_c_share, const std::string& nonlinearity) {
     const CellKind kind = cell_named(cell);
     const Size G = num_gates[int(kind)], H = weight_hh.shape(1), I = weight_ih.shape(1);
     check_size("weight_ih", weight_ih.size(), G * H * I);
     check_size("weight_hh", weight_hh.size(), G * H * H);
     if (bias_ih) check_size("bias_ih", bias_ih->size(), G * H);
     if (bias_hh) check_size("bias_hh", bias_hh->size(), G * H);
+    if (peepholes) check_size("peepholes", peepholes->size(), num_peepholes[int(kind)] * H);
     if (session.outputs() > 0) check_size("inputs of the layer", I, session.outputs());
-    session.add_layer(kind,
-                      {weight_ih.data(), weight_hh.data(), bias_ih ? bias_ih->data() : nullptr,
-                       bias_hh ? bias_hh->data() : nullptr},
-                      I, H);
+    session.add_layer(
+        kind,
+        {weight_ih.data(), weight_hh.data(), bias_ih ? bias_ih->data() : nullptr,
+         bias_hh ? bias_hh->data() : nullptr, peepholes ? peepholes->data() : nullptr},
+        I, H, keep_h_share, keep_c_share, nonlinearity_named(nonlinearity));
 }
 
 template <class Real>
@@ -75,7 +77,8 @@ void bind(nb::module_& m, const char* name) {
     nb::class_<S>(m, name)
         .def(nb::init<Size>(), "rows"_a)
         .def("add_layer", &add_layer<Real>, "cell"_a, "weight_ih"_a, "weight_hh"_a,
-             "bias_ih"_a.none(), "bias_hh"_a.none())
+             "bias_ih"_a.none(), "bias_hh"_a.none(), "peepholes"_a.none() = nb::none(),
+             "keep_h_share"_a = 0, "keep_c_share"_a = 0, "nonlinearity"_a = "tanh")
         .def("add_readout", &add_readout<Real>, "weight"_a, "bias"_a.none())
         .def("step", &step<Real>, nb::arg("x").noconvert(), nb::arg("y").noconvert())
         .def(

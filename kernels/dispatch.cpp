@@ -76,8 +76,8 @@ void run(const Job& job, void (*kernel)(const Job&, const Member&), int threads)
     run_team(threads, Run<Job>::work, &task);
 }
 
-// One number for all weights of a layer, in the packing of one variant: from those of pieces, which
-// several threads read, since weights beyond a cache take as long as some steps.
+// One number for all weights of a layer that are packed, in the packing of one variant: from those
+// of pieces, which several threads read, since weights beyond a cache take as long as some steps.
 template <class Real>
 std::uint64_t fingerprint(const Variant& variant, const Weights<Real>* weights, const Sizes& sizes,
                           Size rows, int threads) {
@@ -179,6 +179,7 @@ Ready<Real, Job> make_ready(CellKind cell, Job job, const Weights<Real>* weights
     });
     Workspace workspace(pass.workspace(sizes, threads) * sizeof(Real));
     job.packed = static_cast<const Real*>(packed.data());
+    for (Size d = 0; d < sizes.D; ++d) job.peepholes[d] = weights[d].peepholes;
     job.workspace = static_cast<Real*>(workspace.data());
     return {std::move(packed), std::move(workspace), job, pass.run};
 }

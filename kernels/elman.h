@@ -1,6 +1,7 @@
-// The Elman cell: h = g(z + a) with g = tanh or relu.
+// The Elman cell: h = g(z + a), with g = tanh or relu, or any.
 #pragma once
 
+#include "nonlinearities.h"
 #include "step.h"
 
 namespace throughtime {
@@ -29,19 +30,42 @@ struct Relu {
     }
 };
 
-template <class Nonlinearity>
+template <class Function>
 struct Elman {
-    static constexpr int G = 1, S = 0, UV = vector_registers / 8;
+    using WithOptions = Elman;
+    static constexpr int G = 1, S = 0, P = 0, UV = vector_registers / 8;
     static constexpr bool has_c = false, splits = false;
 
     template <class Units, class Real>
-    static Vec<Real> forward(Units, const Step<Real>& step) {
-        return Nonlinearity::value(load(step.z) + load(step.a));
+    ALWAYS_INLINE static Vec<Real> forward(Units, const Step<Real>& step) {
+        return Function::value(load(step.z) + load(step.a));
     }
 
     template <class Units, class Real>
-    static Vec<Real> backward(Units units, Vec<Real> dh, const StepBackward<Real>& step) {
-        units.store(step.dz, Nonlinearity::gradient(dh, units.load(step.h)));
+    ALWAYS_INLINE static Vec<Real> backward(Units units, Vec<Real> dh,
+                                            const StepBackward<Real>& step) {
+        units.store(step.dz, Function::gradient(dh, units.load(step.h)));
+        return Vec<Real>{};
+    }
+};
+
+// With a g of the run. Not every slope can be told from a value, so z + a is saved.
+struct AnyElman {
+    using WithOptions = AnyElman;
+    static constexpr int G = 1, S = 1, P = 0, UV = Elman<Tanh>::UV;
+    static constexpr bool has_c = false, splits = false;
+
+    template <class Units, class Real>
+    ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {
+        const Vec<Real> sum = load(step.z) + load(step.a);
+        if (step.gates) units.store(step.gates, sum);
+        return value_of<Real>(step.g, sum);
+    }
+
+    template <class Units, class Real>
+    ALWAYS_INLINE static Vec<Real> backward(Units units, Vec<Real> dh,
+                                            const StepBackward<Real>& step) {
+        units.store(step.dz, gradient_of<Real>(step.g, dh, units.load(step.gates)));
         return Vec<Real>{};
     }
 };

@@ -10,6 +10,7 @@
 // touches is its own.
 #pragma once
 
+#include "options.h"
 #include "pack.h"
 #include "step.h"
 
@@ -29,6 +30,7 @@ class ForwardRun {
         : job(job),
           at{job.sizes, job.rows, d},
           group(group_for(member, {d, 0, job.sizes.D, 1})),
+          options(job.keep_h, job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[d]),
           packed(packed_forward<Cell, Real>(job.sizes)),
           weights(job.packed + d * packed.elements()) {
         const Sizes& sizes = job.sizes;
@@ -135,26 +137,34 @@ class ForwardRun {
                 used.multiply({a, P::width}, {bias, 0}, {h[i % 2], h_stride}, panel, active, H);
             });
             const Real* z_p = z + p * z_panel + row * P::width;
-            const Size first = p * panel_units;
-            for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
-                for (Size r = 0; r < active; ++r) {
-                    const Size offset = r * P::width + (u - first) * Cell::G;
-                    unit_step(units, i, r, u, a + offset, z_p + offset);
-                }
+            options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
+                unit_steps<is_plain>(i, p, z_p);
             });
         }
         finish_rows(i);
     }
 
-    // The cell's arithmetic for a vector of units, u and following, of row r.
-    template <class Units>
+    // The cell's arithmetic for panel p.
+    template <bool is_plain>
+    ALWAYS_INLINE void unit_steps(Size i, Size p, const Real* z_p) {
+        const Size first = p * panel_units, active = at.active(i);
+        for_units<Real>(first, smaller(first + panel_units, job.sizes.H), [&](auto units, Size u) {
+            for (Size r = 0; r < active; ++r) {
+                const Size offset = r * P::width + (u - first) * Cell::G;
+                unit_step<is_plain>(units, i, r, u, a + offset, z_p + offset);
+            }
+        });
+    }
+
+    // The same for a vector of units, u and following, of row r.
+    template <bool is_plain, class Units>
     ALWAYS_INLINE void unit_step(Units units, Size i, Size r, Size u, const Real* a_u,
                                  const Real* z_u) {
         const Size H = job.sizes.H, kept = at.kept(i, r), state = r * h_stride + u;
-        Step<Real> step{a_u, z_u, h[i % 2] + state, nullptr, nullptr, H};
+        Step<Real> step{a_u, z_u, h[i % 2] + state, nullptr, nullptr, nullptr, H, job.g};
         if (Cell::has_c) step.c = c + state;
         if (job.gates) step.gates = job.gates + kept * Cell::S * H + u;
-        const Vec<Real> h_new = Cell::forward(units, step);
+        const Vec<Real> h_new = options.template forward<is_plain>(units, step, kept * H + u, u);
         units.store(h[(i + 1) % 2] + state, h_new);
         units.store(job.y + kept * H + u, h_new);
         if (Cell::has_c && job.c) units.store(job.c + kept * H + u, units.load(step.c));
@@ -182,6 +192,7 @@ class ForwardRun {
     const Forward<Real>& job;
     Direction at;
     Group group;
+    Options<Cell, Real> options;
     Packed<P> packed;
     const Real* weights;      // packed, of this direction
     Share mine{};             // panels

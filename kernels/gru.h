@@ -7,11 +7,12 @@ namespace throughtime {
 namespace {
 
 struct GRU {
-    static constexpr int G = 3, S = 4, UV = 1;  // saved: r, u, n and a_n
+    using WithOptions = GRU;
+    static constexpr int G = 3, S = 4, P = 0, UV = 1;  // saved: r, u, n and a_n
     static constexpr bool has_c = false, splits = true;
 
     template <class Units, class Real>
-    static Vec<Real> forward(Units units, const Step<Real>& step) {
+    ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {
         using V = Vec<Real>;
         const Size H = step.H;
         const V a_n = load(step.a + 2 * lanes<Real>);
@@ -28,7 +29,8 @@ struct GRU {
     }
 
     template <class Units, class Real>
-    static Vec<Real> backward(Units units, Vec<Real> dh, const StepBackward<Real>& step) {
+    ALWAYS_INLINE static Vec<Real> backward(Units units, Vec<Real> dh,
+                                            const StepBackward<Real>& step) {
         using V = Vec<Real>;
         const Size H = step.H;
         const Real one = 1;

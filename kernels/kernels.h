@@ -2,7 +2,7 @@
 // plain structs of pointers and sizes, and one table of functions per instruction set.
 //
 //   T time   B batch   D directions   I inputs   H hidden   R rows of a block of steps
-//   G gates of a cell   S values per unit and step that its backward pass reads
+//   G gates of a cell   S values per unit and step that its backward pass reads   P peepholes
 //   N = places of all steps together; which place a row of a step has, `Rows` says
 //
 // Every pointer belongs to the caller and lives as long as the call. Outputs alias nothing.
@@ -15,14 +15,37 @@ namespace throughtime {
 
 using Size = std::ptrdiff_t;
 
-enum class CellKind { elman_tanh, elman_relu, lstm, gru };
-inline constexpr int num_cells = 4;
+enum class CellKind { elman_tanh, elman_relu, lstm, gru, coupled_lstm, elman };
+inline constexpr int num_cells = 6;
+
+// g of CellKind::elman (nonlinearities.h); two are cells of their own, which save nothing.
+enum class Nonlinearity {
+    tanh,
+    relu,
+    identity,
+    sigmoid,
+    leaky_relu,
+    elu,
+    softplus,
+    silu,
+    gelu,
+    gelu_tanh,
+    hardtanh,
+    softsign
+};
+inline constexpr int num_nonlinearities = 12;
 
 // Rows of the weights per unit, G, in the order of CellKind.
-inline constexpr int num_gates[num_cells] = {1, 1, 4, 3};
+inline constexpr int num_gates[num_cells] = {1, 1, 4, 3, 3, 1};
 
 // Values saved per unit and step, S, in the same order.
-inline constexpr int num_saved[num_cells] = {0, 0, 4, 4};
+inline constexpr int num_saved[num_cells] = {0, 0, 4, 4, 3, 1};
+
+// Rows of peepholes that a cell may have, P, in the same order: of the LSTMs i, f, o and f, o.
+inline constexpr int num_peepholes[num_cells] = {0, 0, 3, 0, 2, 0};
+
+// Whether they keep a state c.
+inline constexpr bool has_cell_state[num_cells] = {false, false, true, false, true, false};
 
 // The rows of a backward run form so many parts at most, which need not wait for each other.
 constexpr Size most_parts(Size B) {
@@ -57,6 +80,7 @@ struct Weights {
     const Real* weight_hh;  // [G, H, H]
     const Real* bias_ih;    // [G, H]    or null
     const Real* bias_hh;    // [G, H]    or null
+    const Real* peepholes;  // [P, H]    or null; of an LSTM
 };
 
 // Their gradients, written.
@@ -66,6 +90,7 @@ struct WeightGradients {
     Real* weight_hh;
     Real* bias_ih;
     Real* bias_hh;
+    Real* peepholes;
 };
 
 class Progress;  // team.h
@@ -83,7 +108,13 @@ struct Forward {
     const Real* c0;       // [D, B, H]    or null; read by the LSTM
     const Real* h_fresh;  // [D, H]       or null: zeros; where a reset begins
     const Real* c_fresh;  // [D, H]       or null; read by the LSTM
-    const Real* packed;   // the weights, by pack_forward
+    const Real* keep_h;   // [N, D, H]    share of h_before that stays (options.h), or null:
+    const Real* keep_c;   // [N, D, H]    the same of c_before; LSTM
+    Real keep_h_share;    // of all where keep_h is null; 0: nothing stays
+    Real keep_c_share;
+    Nonlinearity g;
+    const Real* packed;        // the weights, by pack_forward, but for
+    const Real* peepholes[2];  // [P, H] by direction, or null
     Sizes sizes;
     Rows rows;
     Real* workspace;
@@ -103,7 +134,7 @@ struct Backward {
     Real* dh_fresh;                    // [D, H]       or null
     Real* dc_fresh;                    // [D, H]       or null; by the LSTM
     const Real* dy;                    // [N, D, H]    or null: zeros
-    const Real* dc;                    // [N, D, H]    or null: zeros; of the LSTM's c
+    const Real* dc;                    // [N, D, H]    or null: zeros; of c, LSTM
     const Real* dh_n;                  // [D, B, H]    or null: zeros
     const Real* dc_n;                  // [D, B, H]    or null: zeros
     const Real* x;                     // [N, I]
@@ -114,7 +145,13 @@ struct Backward {
     const Real* c0;
     const Real* h_fresh;
     const Real* c_fresh;
-    const Real* packed;  // the weights, by pack_backward
+    const Real* keep_h;  // of cells that do not tell their slope from y
+    const Real* keep_c;
+    Real keep_h_share;
+    Real keep_c_share;
+    Nonlinearity g;
+    const Real* packed;        // the weights, by pack_backward, but for
+    const Real* peepholes[2];  // these
     Sizes sizes;
     Rows rows;
     Real* workspace;
@@ -135,7 +172,11 @@ struct StreamStep {
     Real* c;               // [B, H] of the step before; written: the new one; LSTM
     const Real* x;         // [B, I]
     const Real* h_before;  // [B, H]
-    const Real* packed;    // the weights, by pack_forward
+    Real keep_h_share;     // as in Forward
+    Real keep_c_share;
+    Nonlinearity g;
+    const Real* packed;     // the weights, by pack_forward, but for
+    const Real* peepholes;  // [P, H] or null
     Sizes sizes;
     Real* workspace;
 };

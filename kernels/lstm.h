@@ -1,4 +1,8 @@
 // The LSTM: gates in the order i, f, g, o;  c = f c_before + i g,  h = o tanh(c).
+//
+// Peepholes let the gates see the cell state: i and f that of before, o the new one (Gers and
+// Schmidhuber 2000), p_i c_before, p_f c_before and p_o c beside the rest. The coupled LSTM has
+// i = 1 - f and the gates f, g, o (Greff et al. 2017, CIFG).
 #pragma once
 
 #include "step.h"
@@ -6,47 +10,82 @@
 namespace throughtime {
 namespace {
 
-struct LSTM {
-    static constexpr int G = 4, S = 4, UV = 1;
+template <bool is_coupled, bool has_options = false>
+struct AnyLSTM {
+    using WithOptions = AnyLSTM<is_coupled, true>;
+    static constexpr int at_f = is_coupled ? 0 : 1, at_g = at_f + 1, at_o = at_f + 2;
+    static constexpr int G = at_o + 1, S = G, P = at_f + 2, UV = 1;
+    static constexpr int peephole_f = at_f, peephole_o = at_f + 1;  // i comes first here too
     static constexpr bool has_c = true, splits = false;
 
     template <class Units, class Real>
-    static Vec<Real> forward(Units units, const Step<Real>& step) {
+    ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {
         using V = Vec<Real>;
         const Size H = step.H;
         const auto pre_activation = [&](int gate) __attribute__((always_inline)) {
             return load(step.z + gate * lanes<Real>) + load(step.a + gate * lanes<Real>);
         };
-        const V i = sigmoid(pre_activation(0)), f = sigmoid(pre_activation(1));
-        const V g = tanh(pre_activation(2)), o = sigmoid(pre_activation(3));
-        const V c = f * units.load(step.c) + i * g;
+        const V c_before = units.load(step.c);
+        V sum_i = pre_activation(0), sum_f = pre_activation(at_f);
+        if (has_options && step.peepholes) {
+            sum_i += units.load(step.peepholes) * c_before;
+            sum_f += units.load(step.peepholes + peephole_f * H) * c_before;
+        }
+        const V f = sigmoid(sum_f), i = is_coupled ? Real(1) - f : sigmoid(sum_i);
+        const V g = tanh(pre_activation(at_g));
+        const V c = f * c_before + i * g;
+        V sum_o = pre_activation(at_o);
+        if (has_options && step.peepholes) sum_o += units.load(step.peepholes + peephole_o * H) * c;
+        const V o = sigmoid(sum_o);
         units.store(step.c, c);
         if (step.gates) {
-            units.store(step.gates, i);
-            units.store(step.gates + H, f);
-            units.store(step.gates + 2 * H, g);
-            units.store(step.gates + 3 * H, o);
+            if (!is_coupled) units.store(step.gates, i);
+            units.store(step.gates + at_f * H, f);
+            units.store(step.gates + at_g * H, g);
+            units.store(step.gates + at_o * H, o);
         }
         return o * tanh(c);
     }
 
     template <class Units, class Real>
-    static Vec<Real> backward(Units units, Vec<Real> dh, const StepBackward<Real>& step) {
+    ALWAYS_INLINE static Vec<Real> backward(Units units, Vec<Real> dh,
+                                            const StepBackward<Real>& step) {
         using V = Vec<Real>;
         const Size H = step.H;
         const Real one = 1;
-        const V i = units.load(step.gates), f = units.load(step.gates + H);
-        const V g = units.load(step.gates + 2 * H), o = units.load(step.gates + 3 * H);
-        const V tanh_c = tanh(units.load(step.c));
-        const V dc = units.load(step.dc) + dh * o * (one - tanh_c * tanh_c);
-        units.store(step.dz, dc * g * i * (one - i));
-        units.store(step.dz + H, dc * units.load(step.c_before) * f * (one - f));
-        units.store(step.dz + 2 * H, dc * i * (one - g * g));
-        units.store(step.dz + 3 * H, dh * tanh_c * o * (one - o));
-        units.store(step.dc, dc * f);
+        const V f = units.load(step.gates + at_f * H), g = units.load(step.gates + at_g * H);
+        const V o = units.load(step.gates + at_o * H);
+        const V i = is_coupled ? one - f : units.load(step.gates);
+        const V c_before = units.load(step.c_before);
+        const V c = f * c_before + i * g;  // zoneout may have saved another
+        const V tanh_c = tanh(c);
+        const V dz_o = dh * tanh_c * o * (one - o);
+        V dc = units.load(step.dc) + dh * o * (one - tanh_c * tanh_c);
+        if (has_options && step.peepholes) dc += units.load(step.peepholes + peephole_o * H) * dz_o;
+        const V dz_i = dc * g * i * (one - i);
+        const V dz_f =
+            is_coupled ? dc * (c_before - g) * f * (one - f) : dc * c_before * f * (one - f);
+        if (!is_coupled) units.store(step.dz, dz_i);
+        units.store(step.dz + at_f * H, dz_f);
+        units.store(step.dz + at_g * H, dc * i * (one - g * g));
+        units.store(step.dz + at_o * H, dz_o);
+        V dc_before = dc * f;
+        if (has_options && step.peepholes) {
+            if (!is_coupled) {
+                dc_before += units.load(step.peepholes) * dz_i;
+                add(units, step.dpeepholes, dz_i * c_before);
+            }
+            dc_before += units.load(step.peepholes + peephole_f * H) * dz_f;
+            add(units, step.dpeepholes + peephole_f * H, dz_f * c_before);
+            add(units, step.dpeepholes + peephole_o * H, dz_o * c);
+        }
+        units.store(step.dc, dc_before);
         return V{};
     }
 };
+
+using LSTM = AnyLSTM<false>;
+using CoupledLSTM = AnyLSTM<true>;
 
 }  // namespace
 }  // namespace throughtime

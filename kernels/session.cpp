@@ -14,11 +14,21 @@ Session<Real>::Session(Size rows)
     : rows_(rows), functions_(chosen_functions<Real>()), workspace_(rows * 1024) {}
 
 template <class Real>
-void Session<Real>::add_layer(CellKind cell, const Weights<Real>& weights, Size I, Size H) {
+void Session<Real>::add_layer(CellKind cell, const Weights<Real>& weights, Size I, Size H,
+                              Real keep_h_share, Real keep_c_share, Nonlinearity g) {
     const Sizes sizes{rows_, 1, rows_, 1, I, H};
     const CellFunctions<Real>& functions = functions_.cells[int(cell)];
-    Layer layer{cell, sizes, Buffer(functions.forward.packed(sizes) * sizeof(Real)),
-                Buffer(3 * rows_ * H * sizeof(Real))};
+    Layer layer{cell,
+                sizes,
+                keep_h_share,
+                keep_c_share,
+                g,
+                Buffer(functions.forward.packed(sizes) * sizeof(Real)),
+                Buffer(3 * rows_ * H * sizeof(Real)),
+                Buffer(weights.peepholes ? num_peepholes[int(cell)] * H * sizeof(Real) : 0)};
+    if (weights.peepholes) {
+        std::memcpy(layer.peepholes.data(), weights.peepholes, layer.peepholes.bytes());
+    }
     functions.forward.pack({static_cast<Real*>(layer.packed.data()), {weights}, sizes},
                            {0, 1, nullptr});
     std::memset(layer.state.data(), 0, layer.state.bytes());
@@ -42,7 +52,9 @@ void Session<Real>::step(const Real* x, Real* y) {
     const Size next = 1 - newest_;
     for (const Layer& layer : layers_) {
         functions_.cells[int(layer.cell)].stream_step(
-            {layer.h(next), layer.c(), x, layer.h(newest_), static_cast<Real*>(layer.packed.data()),
+            {layer.h(next), layer.c(), x, layer.h(newest_), layer.keep_h_share, layer.keep_c_share,
+             layer.g, static_cast<Real*>(layer.packed.data()),
+             layer.peepholes.bytes() ? static_cast<Real*>(layer.peepholes.data()) : nullptr,
              layer.sizes, workspace});
         x = layer.h(next);
     }
@@ -61,7 +73,7 @@ template <class Body>
 void Session<Real>::for_states(Body body) {
     for (Layer& layer : layers_) {
         body(layer, layer.h(newest_));
-        if (layer.is_lstm()) body(layer, layer.c());
+        if (layer.has_c()) body(layer, layer.c());
     }
 }
 
@@ -99,7 +111,7 @@ Size Session<Real>::outputs() const {
 template <class Real>
 Size Session<Real>::state_elements() const {
     Size elements = 0;
-    for (const Layer& layer : layers_) elements += layer.elements() * (layer.is_lstm() ? 2 : 1);
+    for (const Layer& layer : layers_) elements += layer.elements() * (layer.has_c() ? 2 : 1);
     return elements;
 }
 

@@ -14,8 +14,10 @@ class Session {
     // For `rows` streams side by side, in the variant that is chosen now.
     explicit Session(Size rows);
 
-    // Puts a layer on top; its weights are copied.
-    void add_layer(CellKind cell, const Weights<Real>& weights, Size I, Size H);
+    // Puts a layer on top; its weights are copied. Shares and g as in StreamStep.
+    void add_layer(CellKind cell, const Weights<Real>& weights, Size I, Size H,
+                   Real keep_h_share = 0, Real keep_c_share = 0,
+                   Nonlinearity g = Nonlinearity::tanh);
 
     // Ends the stack with y = W h + b.
     void add_readout(const Real* weight, const Real* bias, Size O, Size H);
@@ -42,8 +44,10 @@ class Session {
     struct Layer {
         CellKind cell;
         Sizes sizes;
-        Buffer packed, state;  // state: h, the other h, c
-        bool is_lstm() const { return cell == CellKind::lstm; }
+        Real keep_h_share, keep_c_share;
+        Nonlinearity g;
+        Buffer packed, state, peepholes;  // state: h, the other h, c
+        bool has_c() const { return has_cell_state[int(cell)]; }
         Size elements() const { return sizes.B * sizes.H; }
         Real* h(Size which) const { return static_cast<Real*>(state.data()) + which * elements(); }
         Real* c() const { return h(2); }

@@ -2,6 +2,7 @@
 // block of steps to prepare. One thread: a step of some microseconds is not worth a second.
 #pragma once
 
+#include "options.h"
 #include "pack.h"
 #include "step.h"
 
@@ -26,6 +27,8 @@ void stream_step(const StreamStep<Real>& job) {
     const Size B = job.sizes.B, I = job.sizes.I, H = job.sizes.H;
     const auto packed = packed_forward<Cell, Real>(job.sizes);
     const Real* biases = job.packed + packed.at_biases();
+    const Options<Cell, Real> options(nullptr, nullptr, job.keep_h_share, job.keep_c_share,
+                                      job.peepholes);
     Real *z = job.workspace, *a = z + B * P::width;
     for (Size p = 0; p < packed.panels_hh; ++p) {
         const Size columns = forward_columns<Cell, Real>(p, H);
@@ -34,13 +37,22 @@ void stream_step(const StreamStep<Real>& job) {
         multiply_rows<Cell>(a, biases + packed.biases / 2 + p * P::width, job.h_before,
                             job.packed + packed.at_hh() + p * P::elements(H), B, H, columns);
         const Size first = p * panel_units;
-        for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
-            for (Size r = 0; r < B; ++r) {
-                const Size offset = r * P::width + (u - first) * Cell::G, state = r * H + u;
-                const Step<Real> step{a + offset,    z + offset, job.h_before + state,
-                                      job.c + state, nullptr,    H};
-                units.store(job.h + state, Cell::forward(units, step));
-            }
+        options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
+            for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
+                for (Size r = 0; r < B; ++r) {
+                    const Size offset = r * P::width + (u - first) * Cell::G, state = r * H + u;
+                    const Step<Real> step{a + offset,
+                                          z + offset,
+                                          job.h_before + state,
+                                          job.c + state,
+                                          nullptr,
+                                          nullptr,
+                                          H,
+                                          job.g};
+                    units.store(job.h + state,
+                                options.template forward<is_plain>(units, step, state, u));
+                }
+            });
         });
     }
 }

@@ -44,7 +44,8 @@ constexpr Functions<Real> functions_for() {
 
 // In the order of CellKind.
 template <class Real>
-constexpr Functions<Real> functions = functions_for<Real, Elman<Tanh>, Elman<Relu>, LSTM, GRU>();
+constexpr Functions<Real> functions =
+    functions_for<Real, Elman<Tanh>, Elman<Relu>, LSTM, GRU, CoupledLSTM, AnyElman>();
 
 }  // namespace
 

@@ -142,11 +142,6 @@ struct PartOfVector {
     }
 };
 
-template <class Units, class Real>
-ALWAYS_INLINE void add(Units units, Real* to, Vec<Real> v) {
-    units.store(to, units.load(to) + v);
-}
-
 // Calls body(units, u) for every vector of units from u = begin to end.
 template <class Real, class Body>
 ALWAYS_INLINE void for_units(Size begin, Size end, Body body) {

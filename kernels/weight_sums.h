@@ -6,7 +6,7 @@
 // products of the transposed [x 1 h_before] with da as it stands. They are summed in panels, one
 // after the other in memory, and transposed to where they belong in the end. The sums over a block
 // begin at 0 and are added to the whole, so that a long sequence loses no more digits than its
-// number of blocks.
+// number of blocks. Those of peepholes, which act unit by unit, the cell adds up itself.
 #pragma once
 
 #include "pack.h"
@@ -38,17 +38,19 @@ class WeightSums {
         zeros = take(P::width);
         dh_fresh = take(H);
         dc_fresh = take(H);
+        dpeepholes = take(Cell::P * H);
     }
 
     static Size elements(const Sizes& sizes) {
         return num_panels(Cell::G * sizes.H, P::width) * (sizes.I + 1 + Cell::splits + sizes.H) *
-               P::width;
+                   P::width +
+               rounded_up(Cell::P * sizes.H, P::width);
     }
 
     // Where the sums are: among those of all lanes, or with null in room of this run.
     template <class Take>
     void keep_in(Real* of_lanes, const Lane& lane, Take take) {
-        const Size own = panels * num_sums() * P::width;
+        const Size own = at_peepholes() + rounded_up(Cell::P * H, P::width);
         sums = of_lanes ? of_lanes + lane.index() * own : take(own);
     }
 
@@ -58,7 +60,21 @@ class WeightSums {
         for (Size n = 0; n < n_stride; ++n) columns[I * n_stride + n] = 1;
         for (Size v = 0; v < P::width; ++v) zeros[v] = 0;
         for (Size u = 0; u < H; ++u) dh_fresh[u] = dc_fresh[u] = 0;
-        for (Size k = 0; k < panels * num_sums() * P::width && clears; ++k) sums[k] = 0;
+        for (Size k = 0; k < at_peepholes() + Cell::P * H && clears; ++k) sums[k] = 0;
+    }
+
+    // The same of the peepholes of a member's units, as are the next.
+    void start_peepholes(Size begin, Size end) {
+        for_peepholes(begin, end, [&](Size k) { dpeepholes[k] = 0; });
+    }
+
+    // Adds the sums over a block, which begin again at 0.
+    void add_peepholes(Size begin, Size end, bool is_first) {
+        Real* total = sums + at_peepholes();
+        for_peepholes(begin, end, [&](Size k) {
+            total[k] = is_first ? dpeepholes[k] : total[k] + dpeepholes[k];
+            dpeepholes[k] = 0;
+        });
     }
 
     // Rows n, ..., n + count - 1 of the block, `side` at most.
@@ -93,6 +109,11 @@ class WeightSums {
         }
     }
 
+    void add_peepholes_of(const WeightSums& part) const {
+        const Size at = at_peepholes();
+        for (Size k = at; k < at + Cell::P * H; ++k) sums[k] += part.sums[k];
+    }
+
     // Writes this member's share of the gradients.
     void write(const WeightGradients<Real>& gradients, const Member& member) const {
         const Share mine = share_of(panels, member.index, member.count);
@@ -118,9 +139,24 @@ class WeightSums {
         if (dc) std::memcpy(dc + d * H, dc_fresh, H * sizeof(Real));
     }
 
+    void write_peepholes(Real* to) const {
+        if (to) std::memcpy(to, sums + at_peepholes(), Cell::P * H * sizeof(Real));
+    }
+
     Real *dh_fresh, *dc_fresh;  // [H] gradients of the state that resets begin with
+    Real* dpeepholes;           // [P, H] sums over the block
 
   private:
+    // Where the sums of the peepholes stand, [P, H]: behind the panels.
+    Size at_peepholes() const { return panels * num_sums() * P::width; }
+
+    template <class Body>
+    void for_peepholes(Size begin, Size end, Body body) {
+        for (Size p = 0; p < Cell::P; ++p) {
+            for (Size k = p * H + begin; k < p * H + end; ++k) body(k);
+        }
+    }
+
     // Rows of a panel of sums: inputs, 1 and states; the 1 twice where da and dz differ.
     Size num_sums() const { return I + 1 + Cell::splits + H; }
 
@@ -146,7 +182,7 @@ class WeightSums {
     Size I, H, panels, R, n_stride, da_stride;
     Real* columns;  // [I + 1 + H, R]
     Real* right;    // [panels, R, width] da of the block
-    Real* sums;     // [panels, num_sums, width]
+    Real* sums;     // [panels, num_sums, width], and of peepholes
     Real* zeros;    // [width]
 };
 

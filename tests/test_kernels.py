@@ -281,17 +281,19 @@ def test_tanh_keeps_the_sign_of_zero(variant):
 
 def test_addresses_are_counted():
     kernel = Kernel(Case("gru"))
-    with pytest.raises(ValueError, match="weights must be 4 addresses, got 3"):
-        kernel.layer.forward([0] * 3, [0] * 10, kernel.sequence, 1)
-    with pytest.raises(ValueError, match="tensors must be 10 addresses, got 9"):
-        kernel.layer.forward([0] * 4, [0] * 9, kernel.sequence, 1)
+    with pytest.raises(ValueError, match="weights must be 5 addresses, got 3"):
+        kernel.layer.forward([0] * 3, [0] * 12, kernel.sequence, 1)
+    with pytest.raises(ValueError, match="tensors must be 12 addresses, got 9"):
+        kernel.layer.forward([0] * 5, [0] * 9, kernel.sequence, 1)
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"avx2|plain|neon"):
         _kernels.use_variant("abacus")
-    with pytest.raises(ValueError, match="lstm or gru, got 'mamba'"):
+    with pytest.raises(ValueError, match="coupled_lstm or elman, got 'mamba'"):
         _kernels.Layer("mamba", True, 1, 1, 1)
+    with pytest.raises(ValueError, match="hardtanh or softsign, got 'step'"):
+        _kernels.Layer("elman", True, 1, 1, 1, "step")
 
 
 def test_small_steps_run_on_one_thread_and_large_ones_on_all():

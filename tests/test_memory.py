@@ -17,14 +17,14 @@ from throughtime.errors import OptionError, RunError
 from throughtime.record import read_metrics
 from throughtime.tasks import language_model, memory
 from throughtime.tasks.memory_options import (
-    BEGINNINGS,
-    MemoryModelOptions,
     MemoryOptions,
     MemoryTraining,
     ProblemOptions,
     read_memory_options,
 )
 from throughtime.tasks.memory_problems import build_problem
+from throughtime.tasks.network import Network
+from throughtime.tasks.network_options import BEGINNINGS, NetworkOptions
 
 TASKS = pytest.mark.parametrize("task", ["adding", "copy"])
 
@@ -40,7 +40,7 @@ def tiny(steps=4, model=None, **training):
     settings = {"batch": 6, "epochs": 2, "warmup": 5, "threads": 1, "checkpoint_every": 8}
     return MemoryOptions(
         ProblemOptions(steps),
-        MemoryModelOptions(**({"hidden": 5} | (model or {}))),
+        NetworkOptions(**({"hidden": 5} | (model or {}))),
         MemoryTraining(**(settings | training)),
     )
 
@@ -87,8 +87,8 @@ def test_the_run_keeps_every_option_with_its_default_filled(task, tmp_path):
 @pytest.mark.parametrize(("cell", "init"), [(c, i) for c in BEGINNINGS for i in BEGINNINGS[c]])
 def test_every_cell_begins_in_each_of_its_ways(cell, init):
     torch.manual_seed(1)
-    model = MemoryModelOptions(cell, 8, init)
-    network = memory.MemoryNetwork(build_problem("copy", 6), model, 6)
+    model = NetworkOptions(cell, 8, init)
+    network = Network(10, 9, None, model, 6)
     W = network.layer.weight_hh_l0.detach()[:8]
     one = torch.eye(8)
     assert torch.allclose(W @ W.T, one, atol=1e-5) == (init in ("orthogonal", "identity"))
@@ -117,10 +117,10 @@ def test_an_answer_of_the_adding_problem_is_right_when_it_is_close():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: MemoryModelOptions("irnn", init="chrono"), "one of identity, got 'chrono'"),
-        (lambda: MemoryModelOptions("gru", init="forget-bias"), "one of default, orthogonal, ch"),
-        (lambda: MemoryModelOptions("tanh"), "cell must be one of lstm, gru, rnn, irnn"),
-        (lambda: MemoryModelOptions(hidden=0), "hidden must be at least 1"),
+        (lambda: NetworkOptions("irnn", init="chrono"), "one of identity, got 'chrono'"),
+        (lambda: NetworkOptions("gru", init="forget-bias"), "one of default, orthogonal, ch"),
+        (lambda: NetworkOptions("tanh"), "cell must be one of lstm, gru, rnn, irnn"),
+        (lambda: NetworkOptions(hidden=0), "hidden must be at least 1"),
         (lambda: ProblemOptions(1), "steps must be at least 2"),
         (lambda: MemoryTraining(epochs=0), "epochs must be at least 1"),
     ],

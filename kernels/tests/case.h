@@ -17,14 +17,20 @@ struct Case {
     Size T = 4, B = 3, I = 2, H = 5, D = 1;
     int threads = 1;
     bool batch_first = false, bias = true;
-    std::vector<std::int64_t> lengths{};      // [B], or empty: all rows have T steps
-    std::vector<std::int64_t> batch_sizes{};  // [T], or empty: the rows are not packed
-    bool resets = false;                      // at every third place or so
-    bool hands_in_dc = false;                 // gradients of c at every step
+    std::vector<std::int64_t> lengths{};        // [B], or empty: all rows have T steps
+    std::vector<std::int64_t> batch_sizes{};    // [T], or empty: the rows are not packed
+    bool resets = false;                        // at every third place or so
+    bool has_peepholes = false;                 // of an LSTM
+    bool hands_in_dc = false;                   // gradients of c at every step
+    bool draws_zoneout = false;                 // shares of every unit and step
+    double keep_h_share = 0, keep_c_share = 0;  // of all of them
+    Nonlinearity g = Nonlinearity::tanh;        // of the Elman cell with any
 
     Size G() const { return num_gates[int(cell)]; }
-    Size S() const { return G() > 1 ? 4 : 0; }
-    bool is_lstm() const { return cell == CellKind::lstm; }
+    Size S() const { return num_saved[int(cell)]; }
+    Size P() const { return num_peepholes[int(cell)]; }
+    bool is_lstm() const { return has_cell_state[int(cell)]; }
+    bool tells_slope_from_y() const { return S() == 0; }  // so that y must be the cell's alone
 
     Size N() const {
         Size places = batch_sizes.empty() ? T * B : 0;
@@ -46,7 +52,8 @@ struct Case {
     }
 
     std::string name() const {
-        static const char* names[num_cells] = {"elman_tanh", "elman_relu", "lstm", "gru"};
+        static const char* names[num_cells] = {"elman_tanh", "elman_relu",   "lstm",
+                                               "gru",        "coupled_lstm", "elman"};
         std::string text = names[int(cell)];
         const auto add = [&](const char* letter, Size size) {
             text += std::string(" ") + letter + "=" + std::to_string(size);
@@ -56,23 +63,28 @@ struct Case {
         if (!lengths.empty()) text += " lengths";
         if (!batch_sizes.empty()) text += " packed";
         if (resets) text += " resets";
+        if (cell == CellKind::elman) add("g", Size(g));
+        if (has_peepholes) text += " peepholes";
         if (hands_in_dc) text += " dc";
+        if (draws_zoneout) text += " zoneout";
+        if (keep_h_share != 0 || keep_c_share != 0) text += " zoneout in shares";
         return text;
     }
 };
 
-constexpr CellKind every_cell[] = {CellKind::elman_tanh, CellKind::elman_relu, CellKind::lstm,
-                                   CellKind::gru};
+constexpr CellKind every_cell[] = {CellKind::elman_tanh, CellKind::elman_relu,   CellKind::lstm,
+                                   CellKind::gru,        CellKind::coupled_lstm, CellKind::elman};
 
 // What goes in and comes out of one forward and one backward run; shapes as in kernels.h. Of
-// weights the order is weight_ih, weight_hh, bias_ih, bias_hh.
+// weights the order is weight_ih, weight_hh, bias_ih, bias_hh, peepholes.
 template <class Real>
 struct Tensors {
     using Tensor = std::vector<Real>;
-    Tensor x, h0, c0, h_fresh, c_fresh, weights[2][4], dy, dc, dh_n, dc_n;
+    Tensor x, h0, c0, h_fresh, c_fresh, weights[2][5], dy, dc, dh_n, dc_n;
+    Tensor keep_h, keep_c;
     std::vector<std::uint8_t> reset;
     Tensor y, h_n, c_n, c, gates;
-    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][4];
+    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][5];
 };
 
 // Calls body(a tensor, its elements, the scale of its numbers) for everything that goes in; what
@@ -88,10 +100,14 @@ void for_inputs(const Case& job, Tensors<Real>& tensors, Body body) {
         for (int k = 0; k < (job.bias ? 4 : 2); ++k) {
             body(tensors.weights[d][k], rows * columns[k], 1 / std::sqrt(double(columns[k] + 1)));
         }
+        body(tensors.weights[d][4], job.has_peepholes ? job.P() * job.H : 0, 0.7);
     }
     body(tensors.dy, N * job.D * job.H, 1.0);
     body(tensors.dc, job.hands_in_dc ? N * job.D * job.H : 0, 1.0);
     for (auto* gradient : {&tensors.dh_n, &tensors.dc_n}) body(*gradient, state, 1.0);
+    for (auto* keep : {&tensors.keep_h, &tensors.keep_c}) {
+        body(*keep, job.draws_zoneout ? N * job.D * job.H : 0, 1.0);
+    }
 }
 
 // The same for everything that comes out.
@@ -112,6 +128,7 @@ void for_outputs(const Case& job, Tensors<Real>& tensors, Body body) {
         for (int k = 0; k < (job.bias ? 4 : 2); ++k) {
             body("dweights", tensors.dweights[d][k], Size(tensors.weights[d][k].size()));
         }
+        body("dpeepholes", tensors.dweights[d][4], Size(tensors.weights[d][4].size()));
     }
 }
 
@@ -124,6 +141,10 @@ Tensors<Real> draw(const Case& job) {
         tensor.resize(elements);
         for (Real& number : tensor) number = Real(scale * uniform(generator));
     });
+    for (auto* keep : {&tensors.keep_h, &tensors.keep_c}) {
+        // 0 of a quarter, 1 of another
+        for (Real& share : *keep) share = std::clamp(share + Real(0.5), Real(0), Real(1));
+    }
     tensors.reset.resize(job.N());
     for (std::uint8_t& reset : tensors.reset) reset = job.resets && generator() % 3 == 0;
     return tensors;

@@ -15,6 +15,8 @@ int main(int num_arguments, char** arguments) {
         }
         test_functions();
         test_layers();
+        test_nonlinearities();
+        test_options();
         test_sessions();
         test_threads();
         test_denormals();

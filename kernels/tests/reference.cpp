@@ -1,84 +1,18 @@
 #include "reference.h"
 
-#include <cmath>
 #include <utility>
+
+#include "reference_cells.h"
 
 namespace throughtime {
 namespace {
 
-double sigmoid(double x) {
-    return 1 / (1 + std::exp(-x));
-}
-
-// One unit at one step. z = W_ih x + b_ih and a = W_hh h + b_hh hold one number per gate.
-struct Unit {
-    double z[4], a[4], gate[4];
-    double h_before, c_before, h, c;
-    double dz[4], da[4], dh_before, dc_before;
-};
-
-void unit_forward(CellKind cell, Unit& unit) {
-    const double *z = unit.z, *a = unit.a;
-    double* gate = unit.gate;
-    switch (cell) {
-        case CellKind::elman_tanh:
-            unit.h = std::tanh(z[0] + a[0]);
-            break;
-        case CellKind::elman_relu:
-            unit.h = std::max(z[0] + a[0], 0.0);
-            break;
-        case CellKind::lstm:
-            for (int g : {0, 1, 3}) gate[g] = sigmoid(z[g] + a[g]);
-            gate[2] = std::tanh(z[2] + a[2]);
-            unit.c = gate[1] * unit.c_before + gate[0] * gate[2];
-            unit.h = gate[3] * std::tanh(unit.c);
-            break;
-        case CellKind::gru:
-            for (int g : {0, 1}) gate[g] = sigmoid(z[g] + a[g]);
-            gate[2] = std::tanh(z[2] + gate[0] * a[2]);
-            unit.h = (1 - gate[1]) * gate[2] + gate[1] * unit.h_before;
-            break;
-    }
-}
-
-// From the gradients of h and c those of z, a and of what bypasses the product.
-void unit_backward(CellKind cell, Unit& unit, double dh, double dc, double relu_at) {
-    const double* gate = unit.gate;
-    double *dz = unit.dz, tanh_c;
-    unit.dh_before = unit.dc_before = 0;
-    switch (cell) {
-        case CellKind::elman_tanh:
-            dz[0] = dh * (1 - unit.h * unit.h);
-            break;
-        case CellKind::elman_relu:
-            dz[0] = relu_at > 0 ? dh : 0;
-            break;
-        case CellKind::lstm:
-            tanh_c = std::tanh(unit.c);
-            dc += dh * gate[3] * (1 - tanh_c * tanh_c);
-            dz[0] = dc * gate[2] * gate[0] * (1 - gate[0]);
-            dz[1] = dc * unit.c_before * gate[1] * (1 - gate[1]);
-            dz[2] = dc * gate[0] * (1 - gate[2] * gate[2]);
-            dz[3] = dh * tanh_c * gate[3] * (1 - gate[3]);
-            unit.dc_before = dc * gate[1];
-            break;
-        case CellKind::gru:
-            dz[2] = dh * (1 - gate[1]) * (1 - gate[2] * gate[2]);
-            dz[1] = dh * (unit.h_before - gate[2]) * gate[1] * (1 - gate[1]);
-            dz[0] = dz[2] * unit.a[2] * gate[0] * (1 - gate[0]);
-            unit.dh_before = dh * gate[1];
-            break;
-    }
-    std::copy_n(dz, 4, unit.da);
-    if (cell == CellKind::gru) unit.da[2] = dz[2] * gate[0];
-}
-
 // One row in one direction.
 class Row {
   public:
-    Row(const Case& job, Tensors<double>& tensors, const std::vector<double>& relu_at, Size d,
+    Row(const Case& job, Tensors<double>& tensors, const std::vector<double>& slope_at, Size d,
         Size b)
-        : job(job), tensors(tensors), relu_at(relu_at), d(d), b(b), length(job.length(b)) {}
+        : job(job), tensors(tensors), slope_at(slope_at), d(d), b(b), length(job.length(b)) {}
 
     void forward() {
         const Size H = job.H, state = (d * job.B + b) * H;
@@ -98,7 +32,13 @@ class Row {
                 }
                 unit.h_before = h[u];
                 unit.c_before = c[u];
-                unit_forward(job.cell, unit);
+                const Size kept = (place(i) * job.D + d) * H + u;
+                unit.keep_h = job.draws_zoneout ? tensors.keep_h[kept] : job.keep_h_share;
+                unit.keep_c = job.draws_zoneout ? tensors.keep_c[kept] : job.keep_c_share;
+                for (Size p = 0; p < job.P() && job.has_peepholes; ++p) {
+                    unit.peephole[p] = tensors.weights[d][4][p * H + u];
+                }
+                unit_forward(job, unit);
             }
             for (Size u = 0; u < H; ++u) {
                 h[u] = tensors.y[(place(i) * job.D + d) * H + u] = units[i][u].h;
@@ -118,8 +58,10 @@ class Row {
             for (Size u = 0; u < H; ++u) {
                 Unit& unit = units[i][u];
                 if (job.hands_in_dc) dc[u] += tensors.dc[kept + u];
-                unit_backward(job.cell, unit, dh[u] + tensors.dy[kept + u], dc[u],
-                              relu_at[kept + u]);
+                unit_backward(job, unit, dh[u] + tensors.dy[kept + u], dc[u], slope_at[kept + u]);
+                for (Size p = 0; p < job.P() && job.has_peepholes; ++p) {
+                    tensors.dweights[d][4][p * H + u] += unit.dpeephole[p];
+                }
                 dh[u] = unit.dh_before;
                 dc[u] = unit.dc_before;
             }
@@ -175,20 +117,20 @@ class Row {
 
     const Case& job;
     Tensors<double>& tensors;
-    const std::vector<double>& relu_at;
+    const std::vector<double>& slope_at;
     Size d, b, length;
     std::vector<std::vector<Unit>> units;  // [steps visited, H]
 };
 
 }  // namespace
 
-void run_reference(const Case& job, Tensors<double>& tensors, const std::vector<double>& relu_at) {
+void run_reference(const Case& job, Tensors<double>& tensors, const std::vector<double>& slope_at) {
     for_outputs(job, tensors, [](const char*, std::vector<double>& tensor, Size elements) {
         tensor.assign(elements, 0);
     });
     for (Size d = 0; d < job.D; ++d) {
         for (Size b = 0; b < job.B; ++b) {
-            Row row(job, tensors, relu_at, d, b);
+            Row row(job, tensors, slope_at, d, b);
             row.forward();
             row.backward();
         }

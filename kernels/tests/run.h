@@ -41,7 +41,7 @@ std::vector<Weights<Real>> weights_of(const Case& job, const Tensors<Real>& tens
     std::vector<Weights<Real>> weights;
     for (Size d = 0; d < job.D; ++d) {
         const auto& w = tensors.weights[d];
-        weights.push_back({w[0].data(), w[1].data(), w[2].data(), w[3].data()});
+        weights.push_back({w[0].data(), w[1].data(), w[2].data(), w[3].data(), w[4].data()});
     }
     return weights;
 }
@@ -58,7 +58,13 @@ Forward<Real> forward_job(const Case& job, Tensors<Real>& tensors, const RowTabl
             .c0 = tensors.c0.data(),
             .h_fresh = tensors.h_fresh.data(),
             .c_fresh = tensors.c_fresh.data(),
+            .keep_h = tensors.keep_h.data(),
+            .keep_c = tensors.keep_c.data(),
+            .keep_h_share = Real(job.keep_h_share),
+            .keep_c_share = Real(job.keep_c_share),
+            .g = job.g,
             .packed = nullptr,
+            .peepholes = {},
             .sizes = sizes_of(job),
             .rows = tables.rows(tensors.reset.data()),
             .workspace = nullptr,
@@ -74,8 +80,7 @@ void run_forward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
 }
 
 template <class Real>
-void run_backward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
-    const RowTables tables = tables_of(job);
+Backward<Real> backward_job(const Case& job, Tensors<Real>& tensors, const RowTables& tables) {
     Backward<Real> backward{.weights = {},
                             .sums = nullptr,
                             .adds = false,
@@ -96,16 +101,29 @@ void run_backward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
                             .c0 = tensors.c0.data(),
                             .h_fresh = tensors.h_fresh.data(),
                             .c_fresh = tensors.c_fresh.data(),
+                            .keep_h = tensors.keep_h.data(),
+                            .keep_c = tensors.keep_c.data(),
+                            .keep_h_share = Real(job.keep_h_share),
+                            .keep_c_share = Real(job.keep_c_share),
+                            .g = job.g,
                             .packed = nullptr,
+                            .peepholes = {},
                             .sizes = sizes_of(job),
                             .rows = tables.rows(tensors.reset.data()),
                             .workspace = nullptr};
     for (Size d = 0; d < job.D; ++d) {
         auto& dw = tensors.dweights[d];
-        backward.weights[d] = {dw[0].data(), dw[1].data(), dw[2].data(), dw[3].data()};
+        backward.weights[d] = {dw[0].data(), dw[1].data(), dw[2].data(), dw[3].data(),
+                               dw[4].data()};
     }
-    run_pass<Real>(job.cell, backward, weights_of(job, tensors).data(), layer.backward,
-                   job.threads);
+    return backward;
+}
+
+template <class Real>
+void run_backward(const Case& job, Tensors<Real>& tensors, Layer& layer) {
+    const RowTables tables = tables_of(job);
+    run_pass<Real>(job.cell, backward_job(job, tensors, tables), weights_of(job, tensors).data(),
+                   layer.backward, job.threads);
 }
 
 }  // namespace throughtime

@@ -31,8 +31,10 @@ Tensors<double> draw_layer(const Case& job) {
     return tensors;
 }
 
-void test_session(CellKind cell, Size B, Size H) {
-    const Case first{cell, 6, B, 3, H}, second{cell, 6, B, H, H + 2};
+void test_session(CellKind cell, Size B, Size H, double keep_h_share) {
+    Case first{cell, 6, B, 3, H}, second{cell, 6, B, H, H + 2};
+    second.keep_h_share = keep_h_share, second.keep_c_share = keep_h_share / 2;
+    second.has_peepholes = second.is_lstm() && keep_h_share > 0;
     Tensors<double> lower = draw_layer(first), upper = draw_layer(second);
     const std::vector<double> weight(&upper.dy[0], &upper.dy[0] + O * second.H), bias{0.5, -1, 2};
     run_reference(first, lower, std::vector<double>(lower.dy.size(), 1));
@@ -42,7 +44,8 @@ void test_session(CellKind cell, Size B, Size H) {
 
     Session<double> session(B);
     session.add_layer(cell, weights_of(first, lower)[0], first.I, first.H);
-    session.add_layer(cell, weights_of(second, upper)[0], second.I, second.H);
+    session.add_layer(cell, weights_of(second, upper)[0], second.I, second.H, second.keep_h_share,
+                      second.keep_c_share);
     session.add_readout(weight.data(), bias.data(), O, second.H);
     std::vector<double> y(B * O), state(session.state_elements());
     const auto agrees = [&](Size t) {
@@ -67,7 +70,9 @@ void test_session(CellKind cell, Size B, Size H) {
 void test_sessions() {
     for (const CellKind cell : every_cell) {
         for (const Size B : {1, 2, 7}) {
-            for (const Size H : {1, 5, 33, 100}) test_session(cell, B, H);
+            for (const Size H : {1, 5, 33, 100}) {
+                for (const double share : {0.0, 0.25}) test_session(cell, B, H, share);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 config.yaml         all options, the format's and the library's version; marks a run folder
 text.json           which text was read, and its hash
 tokens.json         the vocabulary
+images.json         the hash of the images
 metrics.jsonl       one JSON object a line
 model.safetensors   the weights that evaluating and generating read
 checkpoint.pt       what training goes on from
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the folder's format; a newer one is refused."""
 
-CONFIG, TEXT, TOKENS, METRICS = "config.yaml", "text.json", "tokens.json", "metrics.jsonl"
-WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.pt"
+CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.jsonl", "checkpoint.pt"
+TEXT, TOKENS, IMAGES, WEIGHTS = "text.json", "tokens.json", "images.json", "model.safetensors"
 
-_FIRST = {CONFIG, TEXT, TOKENS, METRICS, CHECKPOINT}  # what making a run writes
+_FIRST = {CONFIG, TEXT, TOKENS, IMAGES, METRICS, CHECKPOINT}  # what making a run writes
 
 _ALIASES = "throughtime.tied"  # key of the weights file's metadata: {name: name it is tied to}
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from throughtime import __version__
-from throughtime.cli import bench, demo, memory, train, use
+from throughtime.cli import bench, demo, memory, mnist, train, use
 from throughtime.cli.settings import fill_from_file
 from throughtime.errors import ThroughtimeError
 
@@ -34,6 +34,7 @@ app = App(
 app.command(demo.show_demo, name="demo", sort_key=1)
 train.app.command(memory.train_adding, name="adding")
 train.app.command(memory.train_copy, name="copy")
+train.app.command(mnist.train_mnist, name="mnist")
 app.command(train.app)
 app.command(
     use.evaluate,

@@ -10,20 +10,20 @@ from cyclopts import Parameter
 from throughtime.cli.flags import MODEL, PROBLEM, RUN, TRAINING
 from throughtime.cli.output import new_folder, say
 from throughtime.tasks.memory_options import (
-    MemoryModelOptions,
     MemoryOptions,
     MemoryTraining,
     ProblemOptions,
 )
+from throughtime.tasks.network_options import NetworkOptions
 
 if TYPE_CHECKING:
     from throughtime.training.run import Summary
 
 Problem = Annotated[ProblemOptions, Parameter(name="*", group=PROBLEM)]
-Model = Annotated[MemoryModelOptions, Parameter(name="*", group=MODEL)]
+Model = Annotated[NetworkOptions, Parameter(name="*", group=MODEL)]
 Training = Annotated[MemoryTraining, Parameter(name="*", group=TRAINING)]
 
-NO_PROBLEM, NO_MODEL, NO_TRAINING = ProblemOptions(), MemoryModelOptions(), MemoryTraining()
+NO_PROBLEM, NO_MODEL, NO_TRAINING = ProblemOptions(), NetworkOptions(), MemoryTraining()
 """What holds where no flag is given."""
 
 

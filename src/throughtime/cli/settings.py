@@ -16,9 +16,10 @@ from throughtime import record
 from throughtime.cli.flags import to_flag
 from throughtime.errors import OptionError, RunError
 from throughtime.tasks.memory_options import Task
+from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK, read_options
 
-TASKS = (TASK, *get_args(Task))
+TASKS = (TASK, *get_args(Task), MNIST)
 PARTS = ("text", "problem", "model", "training")
 """The parts of the options of any task, as a run's configuration names them."""
 
@@ -94,7 +95,7 @@ def _read_settings(file: Path, task: str) -> Any:
 
 
 def _read_run(run: Path) -> Any:
-    if record.read_config(run)["task"] in get_args(Task):
+    if record.read_config(run)["task"] in TASKS[1:]:
         return {}  # this command has no flags for them
     options = asdict(read_options(run))
     # A run goes on with its own text; only `--config` may hand the paths to another run.

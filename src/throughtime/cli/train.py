@@ -23,6 +23,7 @@ from throughtime.cli.flags import (
 )
 from throughtime.cli.output import new_folder, say
 from throughtime.errors import OptionError
+from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK, LanguageModelOptions
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def resume(
     from throughtime import record
 
     if (kind := record.read_config(resume)["task"]) != TASK:
-        return _resume_memory(resume, kind, asked)
+        return _resume_other(resume, kind, asked)
     from throughtime.tasks import language_model
 
     for flag, came, expected in differences(asked, language_model.read_options(resume)):
@@ -112,17 +113,20 @@ def resume(
     return _finish(language_model.resume(resume, say))
 
 
-def _resume_memory(run: Path, task: str, asked: LanguageModelOptions) -> int:
-    """Goes on with a run of a memory task, whose flags this command does not know."""
+def _resume_other(run: Path, task: str, asked: LanguageModelOptions) -> int:
+    """Goes on with a run of another task, whose flags this command does not know."""
     for flag, came, _ in differences(asked, LanguageModelOptions()):
         raise OptionError(
             f"{flag} must be left out with --resume, got {came}; "
             f"the {task} run in {run} goes on with its own options."
         )
-    from throughtime.cli.memory import finish
-    from throughtime.tasks import memory
+    from throughtime.cli import memory as memory_command
+    from throughtime.cli import mnist as mnist_command
+    from throughtime.tasks import memory, mnist
 
-    return finish(memory.resume(run, say))
+    if task == MNIST:
+        return mnist_command.finish(mnist.resume(run, say))
+    return memory_command.finish(memory.resume(run, say))
 
 
 def _refuse_flags_without_task(asked: LanguageModelOptions) -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from throughtime.errors import OptionError
+from throughtime.tasks.mnist_options import MNIST
+
 
 def evaluate(run: Path, /, *paths: str) -> None:
-    """Measure how well a run predicts a text.
+    """Measure how well a run predicts a text, or recognises the test images of MNIST.
 
     Args:
         run: Folder of a run.
         paths: Text files, folders or globs; none: the validation text of the run.
     """
+    from throughtime import record
+
+    if record.read_config(run)["task"] == MNIST:
+        return _evaluate_mnist(run, paths)
     from throughtime.tasks import language_model
 
     found = language_model.evaluate(run, paths)
@@ -20,6 +27,20 @@ def evaluate(run: Path, /, *paths: str) -> None:
     print(f"{found.nats_per_token:8.4f}  nats per token")
     print(f"{found.perplexity:8.2f}  perplexity per token")
     print(f"over {found.tokens:,} tokens, {found.characters:,} characters")
+
+
+def _evaluate_mnist(run: Path, paths: tuple[str, ...]) -> None:
+    if paths:
+        raise OptionError(
+            f"evaluate must get an {MNIST} run alone, got {paths[0]} too; leave it out: "
+            "the test images are in the run's own folder of images."
+        )
+    from throughtime.tasks import mnist
+
+    found = mnist.evaluate(run)
+    print(f"{found.share_right:8.2%}  of the test images right")
+    print(f"{found.nats_per_image:8.4f}  nats per image")
+    print(f"over {found.images:,} images")
 
 
 def generate(

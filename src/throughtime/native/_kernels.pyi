@@ -8,6 +8,8 @@
     elman_relu    1   0   hidden                             (y is enough)
     lstm          4   4   input, forget, candidate, output   the same, after activation
     gru           3   4   reset, update, candidate           the same, and W_hn h + b_hn
+    coupled_lstm  3   3   forget, candidate, output          the same, after activation
+    elman         1   1   hidden                             z + a, what g is taken of
 
 Tensors are passed as addresses (`tensor.data_ptr()`), all of one type (float32, or float64 with
 `is_double`), contiguous, on the CPU; 0 stands for an optional tensor that is not there. Nothing
@@ -56,26 +58,40 @@ class Layer:
         D: number of directions, 1 or 2.
         I: number of inputs, may be 0.
         H: number of hidden units.
+        nonlinearity: g of the cell elman: tanh, relu, identity, sigmoid, leaky_relu (slope 0.01),
+            elu, softplus, silu, gelu, gelu_tanh (its approximation), hardtanh or softsign.
 
     Raises:
-        ValueError: no such cell.
+        ValueError: no such cell or nonlinearity.
     """
 
-    def __init__(self, cell: str, is_double: bool, D: int, I: int, H: int) -> None: ...
+    def __init__(
+        self, cell: str, is_double: bool, D: int, I: int, H: int, nonlinearity: str = "tanh"
+    ) -> None: ...
     def forward(
-        self, weights: Several[int], tensors: Several[int], sequence: Sequence, threads: int
+        self,
+        weights: Several[int],
+        tensors: Several[int],
+        sequence: Sequence,
+        threads: int,
+        keep_h_share: float = 0,
+        keep_c_share: float = 0,
     ) -> None:
         """Runs the layer over a sequence.
 
         Args:
-            weights: of each direction weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H] and
-                bias_hh [G*H]; biases may be 0.
+            weights: of each direction weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H],
+                bias_hh [G*H] and peepholes: [3, H] of an LSTM (of i, f, o), [2, H] of a coupled
+                one (f, o); all but the first two may be 0.
             tensors: written: y [N, D, H], h_n [D, B, H], c_n [D, B, H] (LSTM, else 0); saved for
                 the backward pass or 0: c [N, D, H] (LSTM), gates [N, D, S, H]; read: x [N, I];
                 h0, c0 [D, B, H] or 0 for zeros; h_fresh, c_fresh [D, H], where a reset begins,
-                or 0 for zeros.
+                or 0 for zeros; keep_h, keep_c [N, D, H], zoneout's shares of the states before
+                that stay, or 0 for the same share everywhere.
             sequence: the rows.
             threads: at most so many threads; the result has the same bits for any number.
+            keep_h_share: the share where keep_h is 0.
+            keep_c_share: the share where keep_c is 0.
 
         Raises:
             ValueError: another number of addresses.
@@ -90,20 +106,28 @@ class Layer:
         threads: int,
         sums: int = 0,
         adds: bool = False,
+        keep_h_share: float = 0,
+        keep_c_share: float = 0,
     ) -> None:
         """Runs the gradient back through a sequence; what it writes is set, not added to.
 
+        The cells elman_tanh and elman_relu tell their slope from y, which zoneout mixes with the
+        state before: with it, theirs is the cell elman.
+
         Args:
             weights: as in `forward`.
-            gradients: of the weights, in the same order; written, 0 for absent biases.
+            gradients: of the weights, in the same order; written, 0 for absent ones.
             tensors: written: dx [D, N, I], to be summed over D; dh0, dc0 [D, B, H]; dh_fresh,
-                dc_fresh [D, H]; each may be 0; read: dy, dc [N, D, H] (dc: of c at every step, LSTM),
-                dh_n, dc_n [D, B, H], each or 0 for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh as in `forward`.
+                dc_fresh [D, H]; each may be 0; read: dy [N, D, H], dc [N, D, H] (LSTM: of c at
+                every step, as dy is of y), dh_n, dc_n [D, B, H], each or 0 for zeros; x, y, c,
+                gates, h0, c0, h_fresh, c_fresh, keep_h, keep_c as in `forward`.
             sequence: as in `forward`.
             threads: as in `forward`.
             sums: where several runs sum the gradients of the weights, `num_sums` numbers; 0: here.
                 Addresses of gradients may then be 0; without any step the sums are written there.
             adds: whether to go on with the sums of the run before.
+            keep_h_share: as in `forward`, as is keep_c_share.
+            keep_c_share: see keep_h_share.
 
         Raises:
             ValueError: another number of addresses.
@@ -131,8 +155,12 @@ class Session32:
         weight_hh: NDArray[Any],
         bias_ih: NDArray[Any] | None,
         bias_hh: NDArray[Any] | None,
+        peepholes: NDArray[Any] | None = None,
+        keep_h_share: float = 0,
+        keep_c_share: float = 0,
+        nonlinearity: str = "tanh",
     ) -> None:
-        """Puts a layer on top, whose weights are copied; shapes as in `Layer.forward`.
+        """Puts a layer on top, whose weights are copied; shapes and shares as in `Layer.forward`.
 
         Raises:
             ValueError: the sizes do not fit.
@@ -175,6 +203,8 @@ def forward_wave(
     tensors: Several[Several[int]],
     sequence: Sequence,
     threads: int,
+    keep_h_share: float = 0,
+    keep_c_share: float = 0,
 ) -> None:
     """Runs layers on top of each other at the same time, each a few steps behind the one below.
 
@@ -184,6 +214,8 @@ def forward_wave(
         tensors: of each layer, as for `Layer.forward`; x of a layer is y of the one below.
         sequence: the rows of all.
         threads: at most so many; they take layers in turn.
+        keep_h_share: of all layers, as in `Layer.forward`.
+        keep_c_share: of all layers, as in `Layer.forward`.
 
     Raises:
         ValueError: a list has the wrong number of entries.

@@ -17,6 +17,9 @@ from throughtime.sequences import WHOLE, Rows
 
 Tensors = tuple[Tensor, ...]
 
+NUM_WEIGHTS = 5
+"""Weights of one direction that a kernel takes: of both products, two biases, peepholes."""
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -163,7 +166,7 @@ def _prepare(
         c = by_step(places, D, H) if kernel.has_cell_state else None
     x, *weights = dense((x, *weights))
     starts = dense(states) if states else ()
-    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), None, None)
+    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), *[None] * 4)
     saved = tuple([kept for kept in (gates, c) if kept is not None])
     return _Run((y, *finals), saved, tensors, *_crossing(call, x, B, weights), weights)
 
@@ -210,9 +213,9 @@ def backward(
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
     outputs = (dx, *_pair(dstates), None, None)
     dc = given.pop() if len(given) > 1 + kernel.num_states else None
-    read = (given[0], dc, *_pair(given[1:]), x, y, c, gates, *_pair(starts), None, None)
+    read = (given[0], dc, *_pair(given[1:]), x, y, c, gates, *_pair(starts), *[None] * 4)
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
-    gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * 4 * D)
+    gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * NUM_WEIGHTS * D)
     tensors = _addresses(outputs + read)
     if sums is None:
         layer.backward(addresses, gradients, tensors, sequence, threads)
@@ -245,7 +248,7 @@ class GradientSums:
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
         gradients = _addresses(_by_direction(dweights, D))
         (kept,) = _addresses([self.numbers])
-        layer.backward(addresses, gradients, [0] * 17, sequence, threads, kept, True)
+        layer.backward(addresses, gradients, [0] * 19, sequence, threads, kept, True)
         return dweights
 
 
@@ -290,10 +293,10 @@ def _gates_and_c(kernel: Kernel, saved: Sequence[Tensor]) -> tuple[Tensor | None
 
 
 def _by_direction(weights: Sequence[Tensor], D: int) -> Sequence[Tensor | None]:
-    """Four weights per direction, None for absent biases."""
-    if len(weights) == 4 * D:
-        return weights
-    return [weight for d in range(D) for weight in (*weights[2 * d : 2 * d + 2], None, None)]
+    """All weights of each direction in the order of the kernel, None for absent ones."""
+    kinds = len(weights) // D
+    absent = [None] * (NUM_WEIGHTS - kinds)
+    return [w for d in range(D) for w in (*weights[d * kinds : (d + 1) * kinds], *absent)]
 
 
 def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:

@@ -32,6 +32,7 @@ from throughtime.tasks.options import (
     ModelOptions,
     read_options,
 )
+from throughtime.tasks.weights import load_weights
 from throughtime.training.generators import seed_generators
 from throughtime.training.job import Job
 from throughtime.training.memory import within_memory
@@ -96,15 +97,8 @@ def load(run: Path) -> tuple[LanguageModel, Tokens, LanguageModelOptions]:
         RunError: the folder is no run, is damaged, or has no weights yet.
     """
     options, tokens = read_options(run), _read_tokens(run)
-    weights = record.read_weights(run)
     model = _build(tokens.size, options.model)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RunError(
-            f"{run / record.WEIGHTS} must fit {record.CONFIG}, it does not "
-            f"({str(error).splitlines()[-1].strip()}); restore both from one run."
-        ) from error
+    load_weights(run, model)
     return model.eval(), tokens, options
 
 

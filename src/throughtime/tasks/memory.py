@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -11,16 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from throughtime import init, record
+from throughtime import record
 from throughtime.bptt import Carry
-from throughtime.layers import GRU, LSTM, RNN
 from throughtime.tasks.memory_options import (
     EPOCH,
-    MemoryModelOptions,
     MemoryOptions,
     read_memory_options,
 )
 from throughtime.tasks.memory_problems import Problem, build_problem
+from throughtime.tasks.network import Network
 from throughtime.training.generators import seed_generators
 from throughtime.training.job import Job
 from throughtime.training.memory import within_memory
@@ -29,57 +27,6 @@ from throughtime.training.run import Summary, begin, go_on, set_threads
 
 HELD_OUT = 1000
 """Sequences that every validation scores."""
-
-_LAYERS: dict[str, Callable[..., nn.Module]] = {
-    "lstm": LSTM,
-    "gru": GRU,
-    "rnn": partial(RNN, nonlinearity="tanh"),
-    "irnn": partial(RNN, nonlinearity="relu"),
-}
-
-
-class MemoryNetwork(nn.Module):
-    """A recurrent layer and a readout.
-
-        h_t = layer(x_t, h_{t-1}),   y_t = W h_t + b
-
-    Args:
-        problem: what it is to learn.
-        options: cell, hidden units, how they begin.
-        steps: T of the problem, for the chrono initialisation.
-    """
-
-    def __init__(self, problem: Problem, options: MemoryModelOptions, steps: int) -> None:
-        super().__init__()
-        self.layer = _LAYERS[options.cell](problem.inputs, options.hidden)
-        self.readout = nn.Linear(options.hidden, problem.outputs)
-        self.asked = problem.asked
-        _begin_as(options.beginning, self.layer, steps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The outputs of the steps that are asked for, the last A.
-
-        Args:
-            x: [T, B, I].
-
-        Returns:
-            y: [A, B, O].
-        """
-        hidden, _ = self.layer(x)
-        y: Tensor = self.readout(hidden if self.asked is None else hidden[-self.asked :])
-        return y
-
-
-def _begin_as(name: str, layer: nn.Module, steps: int) -> None:
-    """Initialises the layer by name; `default` leaves it as it was made."""
-    if name == "identity":
-        init.identity_(layer)
-    elif name == "orthogonal":
-        init.orthogonal_(layer)
-    elif name == "forget-bias":
-        init.forget_bias_(layer)
-    elif name == "chrono":
-        init.chrono_(layer, steps)
 
 
 class Draws(Dataset[tuple[Tensor, Tensor]]):
@@ -150,7 +97,7 @@ def _job(task: str, options: MemoryOptions, run: Path) -> Job:
     training, steps = options.training, options.problem.steps
     problem = build_problem(task, steps)
     with within_memory():
-        network = MemoryNetwork(problem, options.model, steps)
+        network = Network(problem.inputs, problem.outputs, problem.asked, options.model, steps)
         held_out = problem.draw(HELD_OUT, training.seed, 0)
 
     def step(batch: tuple[Tensor, Tensor], carry: Carry | None) -> tuple[Tensor, None]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from throughtime.tasks.network_options import NetworkOptions
 from throughtime.tasks.options import read_task
 from throughtime.training.options import (
     MOST,
@@ -13,24 +14,13 @@ from throughtime.training.options import (
     at_least,
     at_most,
     check_types,
-    one_of,
 )
 
 Task = Literal["adding", "copy"]
 """The tasks' names in the run folder and on the command line."""
 
-Beginning = Literal["default", "orthogonal", "forget-bias", "chrono", "identity"]
-
 EPOCH = 500
 """Updates in what counts as an epoch: no sequence ever comes again."""
-
-BEGINNINGS: dict[str, tuple[Beginning, ...]] = {
-    "lstm": ("default", "orthogonal", "forget-bias", "chrono"),
-    "gru": ("default", "orthogonal", "chrono"),
-    "rnn": ("default", "orthogonal"),
-    "irnn": ("identity",),
-}
-"""The cells, and how the weights of each may begin; the first is its own."""
 
 
 @dataclass(frozen=True)
@@ -44,32 +34,6 @@ class ProblemOptions:
         check_types(self)
         at_least("steps", self.steps, 2)
         at_most("steps", self.steps, MOST)
-
-
-@dataclass(frozen=True)
-class MemoryModelOptions:
-    """The network: one recurrent layer and a readout."""
-
-    cell: Literal["lstm", "gru", "rnn", "irnn"] = "lstm"
-    """The recurrent cell; an irnn is a relu network whose recurrent weights begin as identity."""
-
-    hidden: int = 128
-    """Hidden units."""
-
-    init: Literal["default", "orthogonal", "forget-bias", "chrono", "identity"] | None = None
-    """How the recurrent layer begins; without it, torch's default, and identity for an irnn."""
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        one_of("cell", self.cell, tuple(BEGINNINGS))
-        at_least("hidden", self.hidden, 1)
-        at_most("hidden", self.hidden, MOST)
-        one_of("init", self.beginning, BEGINNINGS[self.cell])
-
-    @property
-    def beginning(self) -> Beginning:
-        """How the recurrent layer begins, once the default is filled in."""
-        return self.init or BEGINNINGS[self.cell][0]
 
 
 @dataclass(frozen=True)
@@ -91,7 +55,7 @@ class MemoryOptions:
     """Everything a run of a memory task is made from."""
 
     problem: ProblemOptions = field(default_factory=ProblemOptions)
-    model: MemoryModelOptions = field(default_factory=MemoryModelOptions)
+    model: NetworkOptions = field(default_factory=NetworkOptions)
     training: MemoryTraining = field(default_factory=MemoryTraining)
 
 
