@@ -188,8 +188,7 @@ def backward(
 
     Args:
         call: as in `forward`.
-        grads: dL/dy, dL/dh_n and dL/dc_n of an LSTM, and dL/dc of all its steps if that is asked
-            for; None for zeros.
+        grads: dL/dy, dL/dh_n, of an LSTM dL/dc_n and maybe dL/dc of all steps; None for zeros.
         x: as in `forward`, as are states and weights.
         states: see x.
         weights: see x.
