@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
     def is_batched(self) -> bool:
         """Whether `vmap` gives each of its examples lengths or resets of its own."""
-        return any(rows is not None and functorch.is_batchedtensor(rows) for rows in self[1:])
+        return any(rows is not None and is_batched(rows) for rows in self[1:])
 
     def steps(self, z: Tensor) -> tuple[Tensor, ...]:
         """The rows of each step, [B, ·]; of a packed sequence those that go on."""
@@ -97,14 +97,14 @@ def read_rows(lengths: Any, reset: Any, x: Tensor, batch_first: bool) -> Rows:
     T, B = x.shape[:2]
     if lengths is not None:
         lengths = _tensor("lengths", lengths, torch.int64, "B", {"B": B}, "number per row")
-        lengths = _bare(lengths.to("cpu", copy=True).contiguous())
+        lengths = bare(lengths.to("cpu", copy=True).contiguous())
         if not torch.compiler.is_compiling():  # the operator looks when it runs
             check_range(lengths, T)
     if reset is not None:
         axes = "B T" if batch_first else "T B"
         reset = _tensor("reset", reset, torch.bool, axes, {"T": T, "B": B}, "bool per row and step")
         reset = reset.transpose(0, 1) if batch_first else reset
-        reset = _bare(reset.to(x.device, copy=True).contiguous())
+        reset = bare(reset.to(x.device, copy=True).contiguous())
     return Rows(None, lengths, reset)
 
 
@@ -123,8 +123,13 @@ def check_range(lengths: Tensor, T: int) -> None:
         )
 
 
-def _bare(tensor: Tensor) -> Tensor:
-    """The tensor without what `torch.func.grad` put around it: it has no derivative."""
+def is_batched(tensor: Tensor) -> bool:
+    """Whether `vmap` stands one of these for each of its examples."""
+    return functorch.is_batchedtensor(tensor)
+
+
+def bare(tensor: Tensor) -> Tensor:
+    """A constant: the tensor without what `torch.func.grad` put around it: it has no derivative."""
     if torch._C._are_functorch_transforms_active():
         while functorch.is_gradtrackingtensor(tensor):
             tensor = functorch.get_unwrapped(tensor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -13,6 +12,7 @@ from torch.autograd import Function
 from throughtime.cells import AnyCell, Inside, OpenCell, Zoneout
 from throughtime.errors import OptionError
 from throughtime.native.functions import full_precision
+from throughtime.native.twins import with_weights
 from throughtime.sequences import Rows, without_padding
 
 
@@ -80,7 +80,9 @@ class Run(NamedTuple):
         left = iter(tensors)
         x, states = next(left), type(self.states)(*(next(left) for _ in self.states))
         start = self.start and type(self.start)(*(next(left) for _ in self.start))
-        cells = [_with(cell, {name: next(left) for name in _weights(cell)}) for cell in self.cells]
+        cells = [
+            with_weights(cell, {name: next(left) for name in _weights(cell)}) for cell in self.cells
+        ]
         return Run(cells, x, start, self.rows, states)
 
     def _states_before(self, d: int) -> Any:
@@ -143,10 +145,3 @@ def _weights(cell: Any) -> dict[str, Tensor]:
     inner = cell.cell if isinstance(cell, Zoneout) else cell
     found = inner.named_parameters() if isinstance(inner, nn.Module) else vars(inner).items()
     return {name: value for name, value in found if isinstance(value, Tensor)}
-
-
-def _with(cell: Any, given: dict[str, Tensor]) -> Any:
-    """The same cell over other tensors."""
-    if isinstance(cell, Zoneout):
-        return replace(cell, cell=_with(cell.cell, given))
-    return replace(cell, **given)

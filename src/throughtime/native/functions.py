@@ -4,8 +4,8 @@
 derivatives run in the kernel wherever autograd or `torch.func` asks for them. What lies beyond,
 the gradient of a gradient and `vmap`, is the derivative of the plain loop.
 
-Tensors travel in one order: x, the states (h0, and c0 of an LSTM), then of each direction
-weight_ih, weight_hh and, with biases, bias_ih, bias_hh.
+Tensors travel in one order: x, the states (h0, and c0 of an LSTM), then of each direction the
+weights that `Call.kinds` names.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from throughtime.native import kernels
-from throughtime.native.kernels import Call
 from throughtime.native.sums import sums_of
+from throughtime.native.twins import Call
 
 Tensors = tuple[Tensor, ...]
 
@@ -46,7 +46,7 @@ class Layer(NamedTuple):
     @property
     def num_saved(self) -> int:
         """Tensors kept for the backward pass beside y."""
-        return self.call.kernel.num_saved_tensors
+        return self.call.num_saved_tensors
 
     @property
     def place_of_c(self) -> int:
@@ -71,8 +71,10 @@ def with_states(call: Call, tensors: Sequence[Any]) -> Tensors:
     if tensors[1] is not None:
         return tuple(tensors)
     x, *weights = tensors[0], *tensors[1 + num_states :]
-    zeros = x.new_zeros(call.num_directions, call.rows.batch(x), weights[1].shape[1])
-    return x, *[zeros] * num_states, *weights
+    rows, outputs = weights[1].shape
+    sizes = (outputs, rows // call.kernel.num_gates)[:num_states]
+    lead = call.num_directions, call.rows.batch(x)
+    return x, *[x.new_zeros(*lead, size) for size in sizes], *weights
 
 
 def full_precision() -> AbstractContextManager[Any]:

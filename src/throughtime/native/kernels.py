@@ -10,73 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from throughtime.cells import GRU, LSTM, AnyCell, Elman
 from throughtime.native import _kernels
 from throughtime.native.packed import packed_layer
-from throughtime.sequences import WHOLE, Rows
+from throughtime.native.twins import FRESH, QUIET, WEIGHTS, Call, Kernel, Noise
+from throughtime.sequences import WHOLE
 
 Tensors = tuple[Tensor, ...]
-
-NUM_WEIGHTS = 5
-"""Weights of one direction that a kernel takes: of both products, two biases, peepholes."""
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """What a compiled cell needs to know of its buffers."""
-
-    name: str
-    num_gates: int  # G: blocks of rows of the weights
-    num_values: int  # S: values per unit and step that the backward pass reads
-    has_cell_state: bool = False
-
-    @property
-    def num_states(self) -> int:
-        """Initial (and final) states: h, and c of an LSTM."""
-        return 1 + self.has_cell_state
-
-    @property
-    def num_saved_tensors(self) -> int:
-        """Tensors kept for the backward pass beside y: gates, and c of an LSTM."""
-        return (self.num_values > 0) + self.has_cell_state
-
-
-_ELMAN = {"tanh": Kernel("elman_tanh", 1, 0), "relu": Kernel("elman_relu", 1, 0)}
-_LSTM = Kernel("lstm", 4, 4, has_cell_state=True)
-_GRU = Kernel("gru", 3, 4)
-
-
-KernelCell = Elman | LSTM | GRU
-"""The cells that have a compiled twin."""
-
-
-def kernel_of(cell: AnyCell) -> Kernel | None:
-    """The compiled twin of a cell, or None for a cell that has none."""
-    if not isinstance(cell, Elman | LSTM | GRU) or cell.norm_ih is not None:
-        return None
-    if cell.mask is not None or cell.h_0 is not None:
-        return None
-    if type(cell) is LSTM:
-        is_plain = cell.weight_hr is None and cell.peepholes is None and not cell.is_coupled
-        return _LSTM if is_plain else None
-    if type(cell) is GRU:
-        return _GRU if cell.reset_after else None
-    if type(cell) is Elman and isinstance(cell.nonlinearity, str):
-        return _ELMAN.get(cell.nonlinearity)
-    return None
-
-
-def kernel_named(name: str) -> Kernel:
-    """The kernel of that name, as it travels through a registered operator."""
-    return {kernel.name: kernel for kernel in (*_ELMAN.values(), _LSTM, _GRU)}[name]
-
-
-class Call(NamedTuple):
-    """What a call is about beside its tensors."""
-
-    kernel: Kernel
-    num_directions: int  # D
-    rows: Rows  # which steps the rows have, and where they begin afresh
 
 
 def forward(
@@ -88,16 +27,20 @@ def forward(
         call: which kernel, directions and rows.
         x: inputs, [T, B, I] or packed [N, I].
         states: h0 [D, B, H], and c0 of an LSTM; None for zeros.
-        weights: of each direction weight_ih, weight_hh and, with biases, bias_ih, bias_hh.
+        weights: of each direction those of `call.kinds`, in that order.
         training: keep what the backward pass reads.
 
     Returns:
         results: y [T, B, D*H] or [N, D*H], and the final states [D, B, H].
         saved: nothing without `training`; else the gates [N, D, S, H] after their activation
-            (an Elman cell has none, a GRU adds W_hn h + b_hn), then c [N, D, H] of an LSTM.
+            (of an Elman cell nothing, or its pre-activation; a GRU adds W_hn h + b_hn), then
+            c [N, D, H] of an LSTM, then of LayerNorm both products as they were normalised,
+            [N, D, 2, G, H], and what they were multiplied by, [N, D, 2].
     """
     run = _prepare(call, x, states, weights, training)
-    run.layer.forward(run.weights, _addresses(run.tensors), run.sequence, run.threads)
+    run.layer.forward(
+        run.weights, _addresses(run.tensors), run.sequence, run.threads, *call.noise.shares
+    )
     return run.results, run.saved
 
 
@@ -119,7 +62,7 @@ def forward_wave(
         call.kernel.name,
         call.rows.num_steps(x),
         call.rows.batch(x),
-        weights[0][1].shape[1],
+        weights[0][1].shape[0] // call.kernel.num_gates,
         len(weights),
         torch.get_num_threads(),
     )
@@ -134,6 +77,7 @@ def forward_wave(
         [run.weights for run in runs],
         [_addresses(run.tensors) for run in runs],
         *(runs[0].sequence, threads),
+        *call.noise.shares,
     )
     return [run.results for run in runs]
 
@@ -154,21 +98,29 @@ class _Run(NamedTuple):
 def _prepare(
     call: Call, x: Tensor, states: Tensors | None, weights: Sequence[Tensor], training: bool
 ) -> _Run:
-    kernel, D, rows = call
-    lead, B, H, new = x.shape[:-1], rows.batch(x), weights[1].shape[1], x.new_empty
+    kernel, D, rows, _, noise = call
+    lead, B, new = x.shape[:-1], rows.batch(x), x.new_empty
+    H, P = _sizes(kernel, weights)
     by_step = new if rows.lengths is None else x.new_zeros  # the kernel leaves padding alone
-    y = by_step(*lead, D * H)
-    finals = [new(D, B, H) for _ in range(kernel.num_states)]
-    gates = c = None
+    y = by_step(*lead, D * P)
+    finals = [new(D, B, size) for size in (P, H)[: kernel.num_states]]
+    gates = c = normalised = scales = None
     if training:
         places = math.prod(lead)
         gates = by_step(places, D, kernel.num_values, H) if kernel.num_values else None
         c = by_step(places, D, H) if kernel.has_cell_state else None
+        if call.normalises:
+            normalised = by_step(places, D, 2, kernel.num_gates, H)
+            scales = by_step(places, D, 2)
     x, *weights = dense((x, *weights))
     starts = dense(states) if states else ()
-    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), *[None] * 4)
-    saved = tuple([kept for kept in (gates, c) if kept is not None])
-    return _Run((y, *finals), saved, tensors, *_crossing(call, x, B, weights), weights)
+    constants = dense_noise(noise)
+    fresh = _fresh(call, weights)
+    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), *fresh, *constants)
+    saved = tuple([kept for kept in (gates, c, normalised, scales) if kept is not None])
+    kept = (*weights, *[tensor for tensor in (*constants, *fresh) if tensor is not None])
+    crossing = _crossing(call, x, B, weights)
+    return _Run((y, *finals), saved, (*tensors, normalised, scales), *crossing, kept)
 
 
 def backward(
@@ -201,29 +153,32 @@ def backward(
         The gradients of x (empty unless wanted), the states (None where they were None) and the
         weights (nothing with `sums`), in this order.
     """
-    kernel, D, rows = call
+    kernel, D, rows, _, noise = call
     x, y, *weights = dense((x, y, *weights))
     starts = dense(states) if states else ()
     given = [None if grad is None else dense((grad,))[0] for grad in grads]
-    gates, c = _gates_and_c(kernel, dense(saved))
+    gates, c, normalised, scales = _parts_saved(call, dense(saved))
+    constants, fresh = dense_noise(noise), _fresh(call, weights)
     new = x.new_empty if rows.lengths is None else x.new_zeros
     dx = new(D, *x.shape) if wants_dx else None
     dstates = [torch.empty_like(state) for state in starts]
+    dfresh = [None if state is None else torch.empty_like(state) for state in fresh]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
-    outputs = (dx, *_pair(dstates), None, None)
+    outputs = (dx, *_pair(dstates), *dfresh)
     dc = given.pop() if len(given) > 1 + kernel.num_states else None
-    read = (given[0], dc, *_pair(given[1:]), x, y, c, gates, *_pair(starts), *[None] * 4)
+    read = (given[0], dc, *_pair(given[1:]), x, y, c, gates, *_pair(starts), *fresh)
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
-    gradients = _addresses(_by_direction(dweights, D) if dweights else [None] * NUM_WEIGHTS * D)
-    tensors = _addresses(outputs + read)
+    gradients = _addresses(_by_direction(call, dweights)) if dweights else _NO_WEIGHTS * D
+    tensors = _addresses((*outputs, *read, *constants, normalised, scales))
     if sums is None:
-        layer.backward(addresses, gradients, tensors, sequence, threads)
+        layer.backward(addresses, gradients, tensors, sequence, threads, 0, False, *noise.shares)
+        _hand_out_fresh(call, dfresh, dweights)
     else:
         adds = sums.numbers is not None
         if sums.numbers is None:
             sums.numbers = x.new_empty(layer.num_sums(rows.batch(x)))
         kept = sums.numbers.data_ptr()
-        layer.backward(addresses, gradients, tensors, sequence, threads, kept, adds)
+        layer.backward(addresses, gradients, tensors, sequence, threads, kept, adds, *noise.shares)
     total = x.new_empty(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
     return (total, *(dstates if states else [None] * kernel.num_states), *dweights)
 
@@ -239,15 +194,14 @@ class GradientSums:
 
     def gradients(self) -> list[Tensor]:
         """The sums as gradients of the weights."""
-        kernel, D, _ = self.call
+        call = self.call._replace(rows=WHOLE)
         weights = dense(self.weights)
         x = weights[0].new_empty(0, self.batch, weights[0].shape[1])
         dweights = [torch.empty_like(weight) for weight in weights]
-        call = Call(kernel, D, WHOLE)
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
-        gradients = _addresses(_by_direction(dweights, D))
+        gradients = _addresses(_by_direction(call, dweights))
         (kept,) = _addresses([self.numbers])
-        layer.backward(addresses, gradients, [0] * 19, sequence, threads, kept, True)
+        layer.backward(addresses, gradients, [0] * 22, sequence, threads, kept, True)
         return dweights
 
 
@@ -263,17 +217,17 @@ def _crossing(
     call: Call, x: Tensor, B: int, weights: Sequence[Tensor]
 ) -> tuple[_kernels.Layer, list[int], _kernels.Sequence, int]:
     """What either pass needs of the other side: layer, addresses of weights, rows, threads."""
-    kernel, D, rows = call
-    name = kernel.name
-    H, shape = weights[1].shape[1], x.shape
+    kernel, D, rows, *_ = call
+    (H, P), shape = _sizes(kernel, weights), x.shape
     T, tables = shape[0], _NO_TABLES
     if rows is not WHOLE:
         T, tables = rows.num_steps(x), _addresses(rows)
+    sizes = (kernel.name, x.dtype, D, shape[-1], H, kernel.nonlinearity, P)
     return (
-        packed_layer(weights[1], (name, x.dtype, D, shape[-1], H)),
-        _addresses(_by_direction(weights, D)),
+        packed_layer(weights[1], sizes),
+        _addresses(_by_direction(call, weights)),
         _kernels.Sequence(T, B, False, *tables),
-        _kernels.choose_threads(name, T, B, D, H, torch.get_num_threads()),
+        _kernels.choose_threads(kernel.name, T, B, D, H, torch.get_num_threads()),
     )
 
 
@@ -285,17 +239,69 @@ def _pair(states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None
     return (*states, None, None)[:2]  # type: ignore[return-value]  # mypy counts no slices
 
 
-def _gates_and_c(kernel: Kernel, saved: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
-    """What `forward` saved, None for what the cell does not have."""
-    gates, c = saved[: kernel.num_values > 0], saved[kernel.num_values > 0 :]
-    return _pair(gates)[0], _pair(c)[0]
+def _sizes(kernel: Kernel, weights: Sequence[Tensor]) -> tuple[int, int]:
+    """H, and P of h, which a projection makes smaller."""
+    rows, outputs = weights[1].shape
+    return rows // kernel.num_gates, outputs
 
 
-def _by_direction(weights: Sequence[Tensor], D: int) -> Sequence[Tensor | None]:
-    """All weights of each direction in the order of the kernel, None for absent ones."""
-    kinds = len(weights) // D
-    absent = [None] * (NUM_WEIGHTS - kinds)
-    return [w for d in range(D) for w in (*weights[d * kinds : (d + 1) * kinds], *absent)]
+def _parts_saved(call: Call, saved: Sequence[Tensor]) -> list[Tensor | None]:
+    """Gates, c, normalised and scales: what `forward` saved, None for what the cell has not."""
+    kernel, left = call.kernel, list(saved)
+    there = (kernel.num_values > 0, kernel.has_cell_state, call.normalises, call.normalises)
+    return [left.pop(0) if is_there else None for is_there in there]
+
+
+def dense_noise(noise: Noise) -> tuple[Tensor | None, ...]:
+    """The mask, and what is kept of h and c, in order behind pointers."""
+    if noise is QUIET:
+        return _SILENCE
+    parts = (noise.mask, *noise.keeps)
+    return tuple([None if part is None else dense((part,))[0] for part in parts])
+
+
+_SILENCE = (None, None, None)
+
+
+def _fresh(call: Call, weights: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """The states that rows begin afresh with, [D, H] each; None for zeros."""
+    D, kinds = call.num_directions, call.kinds
+    fresh = [
+        torch.stack([weights[d * len(kinds) + kinds.index(name)] for d in range(D)])
+        if name in kinds
+        else None
+        for name in FRESH
+    ]
+    return fresh[0], fresh[1]
+
+
+def _hand_out_fresh(
+    call: Call, dfresh: Sequence[Tensor | None], dweights: Sequence[Tensor]
+) -> None:
+    """The gradients of fresh states to those of the directions' weights."""
+    for name, gradient in zip(FRESH, dfresh, strict=True):
+        if gradient is not None:
+            place = call.kinds.index(name)
+            for d, part in enumerate(gradient):
+                dweights[d * len(call.kinds) + place].copy_(part)
+
+
+def _by_direction(call: Call, weights: Sequence[Tensor]) -> list[Tensor | None]:
+    """All weights of each direction in the order of the kernels, None for absent ones."""
+    kinds = call.kinds
+    if kinds == WEIGHTS[:4] or kinds == WEIGHTS[:2]:
+        absent = (None,) * (len(WEIGHTS) - len(kinds))
+        if len(weights) == len(kinds):
+            return [*weights, *absent]
+        return [*weights[: len(kinds)], *absent, *weights[len(kinds) :], *absent]
+    by_kind = [
+        dict(zip(kinds, weights[d * len(kinds) :], strict=False))
+        for d in range(call.num_directions)
+    ]
+    return [own.get(kind) for own in by_kind for kind in WEIGHTS]
+
+
+_NO_WEIGHTS = [0] * len(WEIGHTS)
 
 
 def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -15,15 +14,19 @@ from torch.nn import Parameter
 from throughtime.cells import AnyCell, HiddenState, LSTMState, State
 from throughtime.errors import ShapeError
 from throughtime.native.functions import Layer, LayerForward, with_states
-from throughtime.native.kernels import (
+from throughtime.native.kernels import forward, forward_wave
+from throughtime.native.operators import run_operator
+from throughtime.native.twins import (
     Call,
     Kernel,
     KernelCell,
-    forward,
-    forward_wave,
+    has_batched_noise,
+    inner_of,
     kernel_of,
+    kinds_of,
+    noise_of,
+    with_weights,
 )
-from throughtime.native.operators import run_operator
 from throughtime.sequences import WHOLE, Rows
 
 Unroll = Callable[[Sequence[AnyCell], Tensor, State, Rows], tuple[Tensor, Any]]
@@ -49,6 +52,8 @@ def refusal(cells: Sequence[AnyCell], x: Tensor, rows: Rows = WHOLE) -> str | No
         return "forward-mode derivatives are taken through the loop"
     if rows is not WHOLE and rows.is_batched():
         return "vmap over lengths or resets is taken through the loop"
+    if has_batched_noise(cells):
+        return "vmap that draws for every example is taken through the loop"
     return None
 
 
@@ -84,7 +89,8 @@ def run_layer(
     if not (traced or is_transformed or is_recorded(job.tensors)):
         results, _ = forward(call, x, state, job.weights, training=False)
     elif traced:
-        results = run_operator(call, with_states(call, row))
+        row = with_states(call, row)
+        results = run_operator(call, row) if call.is_plain else job.loop_of(unroll)(*row)
     elif is_transformed:
         results = LayerForward.apply(  # type: ignore[no-untyped-call]  # torch's own
             Layer(call, job.loop_of(unroll)), *with_states(call, row)
@@ -98,7 +104,7 @@ class Job(NamedTuple):
     """A call whose tensors fit each other."""
 
     call: Call
-    cells: Sequence[KernelCell]
+    cells: Sequence[AnyCell]
     state_type: type[State]
     weights: tuple[Tensor, ...]
     row: tuple[Tensor | None, ...]  # x, states or None, weights
@@ -106,21 +112,22 @@ class Job(NamedTuple):
 
     def loop_of(self, unroll: Unroll) -> Callable[..., tuple[Tensor, ...]]:
         """The plain loop as a function of the row."""
-        return partial(_loop, unroll, self.cells, self.state_type, self.call.rows)
+        return partial(_loop, unroll, self.cells, self.state_type, self.call)
 
 
 def prepare(cells: Sequence[AnyCell], x: Tensor, state: State | None, rows: Rows) -> Job:
     """Checks what a kernel will read through pointers; see `run_layer`."""
     kernel = kernel_of(cells[0])
     assert kernel is not None
-    known = cast(Sequence[KernelCell], cells)
-    weights = _weights(known, kernel, x.shape[-1], x)
+    inner = [inner_of(cell) for cell in cells]
+    kinds, weights = _weights(inner, kernel, x, rows)
+    call = Call(kernel, len(cells), rows, kinds, noise_of(cells))
+    state_type = LSTMState if kernel.has_cell_state else HiddenState
     if state is not None:
-        _check_states(state, len(cells), weights[1].shape[1], x)
+        _check_states(state, len(cells), kernel, weights[1], x)
     tensors = (x, *weights) if state is None else (x, *state, *weights)
     row = tensors if state is not None else (x, *[None] * kernel.num_states, *weights)
-    state_type = LSTMState if kernel.has_cell_state else HiddenState
-    return Job(Call(kernel, len(cells), rows), known, state_type, weights, row, tensors)
+    return Job(call, cells, state_type, weights, row, tensors)
 
 
 def run_wave(
@@ -144,25 +151,28 @@ def run_wave(
     Raises:
         ShapeError: as of `run_layer`.
     """
-    cells = cast(Sequence[KernelCell], [cell for layer in layers for cell in layer])
-    kernel = kernel_of(cells[0])
+    cells = [cell for layer in layers for cell in layer]
+    kernel, noise = kernel_of(cells[0]), noise_of(cells[:1])
     if len(cells) > len(layers) or any(kernel_of(cell) is not kernel for cell in cells):
         return None
     assert kernel is not None
-    num_inputs, weights = x.shape[-1], []
+    below, kinds, weights = x, set(), []
     for cell, state in zip(cells, states, strict=True):
-        H = cell.weight_hh.shape[-1]
-        weights.append(_weights([cell], kernel, num_inputs, x))
+        own, found = _weights([inner_of(cell)], kernel, below, rows)
+        kinds.add(own)
+        weights.append(found)
         if state is not None:
-            _check_states(state, 1, H, x)
-        num_inputs = H
+            _check_states(state, 1, kernel, found[1], x)
+        below = x.new_empty(0, found[1].shape[1])
+    if len(kinds) > 1 or noise.mask is not None or noise.keeps != (None, None):
+        return None
     given = [tensor for state in states if state is not None for tensor in state]
     tensors = (x, *given, *(weight for own in weights for weight in own))
     if is_traced(tensors) or torch._C._are_functorch_transforms_active():
         return None
     if is_recorded(tensors):
         return None
-    results = forward_wave(Call(kernel, 1, rows), x, states, weights)
+    results = forward_wave(Call(kernel, 1, rows, kinds.pop(), noise), x, states, weights)
     state_type = LSTMState if kernel.has_cell_state else HiddenState
     if results is None:
         return None
@@ -188,37 +198,50 @@ def is_recorded(tensors: Sequence[Tensor]) -> bool:
 
 
 def _weights(
-    cells: Sequence[KernelCell], kernel: Kernel, num_inputs: int, x: Tensor
-) -> tuple[Tensor, ...]:
-    """The weights of every direction, each of the shape and kind the kernel reads."""
-    H = cells[0].weight_hh.shape[-1]
-    rows = kernel.num_gates * H
-    shapes = ((rows, num_inputs), (rows, H), (rows,), (rows,))
+    cells: Sequence[KernelCell], kernel: Kernel, x: Tensor, rows: Rows
+) -> tuple[tuple[str, ...], tuple[Tensor, ...]]:
+    """Their kinds, and the weights of every direction, each as the kernel reads it."""
+    kinds, shape = kinds_of(cells[0], rows), cells[0].weight_hh.shape
+    total, outputs = shape if len(shape) == 2 else (0, 0)
+    H = total // kernel.num_gates
+    shapes = {
+        "weight_ih": (total, x.shape[-1]),
+        "weight_hh": (kernel.num_gates * H, outputs if "weight_hr" in kinds else H),
+        "peepholes": ((kernel.num_gates - 1) * H,),
+        "weight_hr": (outputs, H),
+        "h_0": (outputs,),
+        "c_0": (H,),
+    }
     dtype, weights = x.dtype, []
     for cell in cells:
-        found = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
-        for index, weight in enumerate(found):
+        if ((cell.bias_ih is None) != (cell.bias_hh is None)) or (
+            (cell.norm_ih is None) != (cell.norm_hh is None)
+        ):
+            raise ShapeError(
+                "bias_ih and bias_hh, and norm_ih and norm_hh, must both be there or not, got "
+                "one; add the other."
+            )
+        for kind in kinds:
+            weight, expected = getattr(cell, kind), shapes.get(kind, (total,))
             if weight is None:
-                _check_no_biases(found)
-            elif weight.shape != shapes[index] or weight.dtype is not dtype or not weight.is_cpu:
-                _explain_misfit(_NAMES[index], weight, shapes[index], x)
-            else:
-                weights.append(weight)
-    return tuple(weights)
+                raise ShapeError(
+                    f"{kind} must be there in both directions or in none, got it in one; add the "
+                    "other."
+                )
+            if weight.shape != expected or weight.dtype is not dtype or not weight.is_cpu:
+                _explain_misfit(kind, weight, expected, x)
+            weights.append(weight)
+    return kinds, tuple(weights)
 
 
-_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-
-def _check_no_biases(weights: Sequence[Tensor | None]) -> None:
-    if weights[2] is not None or weights[3] is not None:
-        raise ShapeError("bias_ih and bias_hh must both be there or not, got one; add the other.")
-
-
-def _check_states(state: State, num_directions: int, H: int, x: Tensor) -> None:
+def _check_states(
+    state: State, num_directions: int, kernel: Kernel, weight_hh: Tensor, x: Tensor
+) -> None:
+    rows, outputs = weight_hh.shape
     batch = state[0].shape[1] if state[0].dim() == 3 else -1
-    shape = (num_directions, batch, H)
-    for name, field in zip(state._fields, state, strict=True):
+    sizes = (outputs, rows // kernel.num_gates)
+    for name, field, size in zip(state._fields, state, sizes, strict=False):
+        shape = (num_directions, batch, size)
         if field.shape != shape or field.dtype is not x.dtype or not field.is_cpu:
             _explain_misfit(name, field, shape, x)
 
@@ -232,19 +255,18 @@ def _explain_misfit(name: str, tensor: Tensor, shape: tuple[int, ...], x: Tensor
 
 def _loop(
     unroll: Unroll,
-    cells: Sequence[KernelCell],
+    cells: Sequence[AnyCell],
     state_type: type[State],
-    rows: Rows,
+    call: Call,
     x: Tensor,
     *tensors: Tensor,
 ) -> tuple[Tensor, ...]:
     """The plain loop as a function of every tensor it reads."""
-    num_states = len(state_type._fields)
+    num_states, kinds = len(state_type._fields), call.kinds
     state, weights = state_type(*tensors[:num_states]), tensors[num_states:]
-    kinds = len(weights) // len(cells)
-    replaced: list[KernelCell] = []
-    for d, cell in enumerate(cells):
-        given: dict[str, Any] = dict(zip(_NAMES[:kinds], weights[d * kinds :], strict=False))
-        replaced.append(replace(cell, **given))
-    y, final = unroll(replaced, x, state, rows)
+    replaced = [
+        with_weights(cell, dict(zip(kinds, weights[d * len(kinds) :], strict=False)))
+        for d, cell in enumerate(cells)
+    ]
+    y, final = unroll(replaced, x, state, call.rows)
     return (y, *final)

@@ -16,7 +16,8 @@ from torch.autograd import forward_ad
 
 from throughtime.errors import OptionError
 from throughtime.native.functions import Layer
-from throughtime.native.kernels import Call, backward, forward, kernel_named
+from throughtime.native.kernels import backward, forward
+from throughtime.native.twins import WEIGHTS, Call, kernel_named
 from throughtime.sequences import Rows, check_range
 
 
@@ -33,15 +34,17 @@ def _refuse_forward_mode() -> None:
         )
 
 
-def _layer(name: str, D: int, *rows: Tensor | None) -> Layer:
-    return Layer(Call(kernel_named(name), D, Rows(*rows)), _no_loop)
+def _layer(tensors: Sequence[Tensor], name: str, D: int, *rows: Tensor | None) -> Layer:
+    kernel = kernel_named(name)
+    kinds = WEIGHTS[: (len(tensors) - 1 - kernel.num_states) // D]
+    return Layer(Call(kernel, D, Rows(*rows), kinds), _no_loop)
 
 
-def _checked_layer(x: Tensor, name: str, D: int, *rows: Tensor | None) -> Layer:
+def _checked_layer(tensors: Sequence[Tensor], name: str, D: int, *rows: Tensor | None) -> Layer:
     """The layer of real tensors: a graph that was recorded may run with any lengths."""
-    layer = _layer(name, D, *rows)
+    layer = _layer(tensors, name, D, *rows)
     if layer.call.rows.lengths is not None:
-        check_range(layer.call.rows.lengths, layer.call.rows.num_steps(x))
+        check_range(layer.call.rows.lengths, layer.call.rows.num_steps(tensors[0]))
     return layer
 
 
@@ -56,7 +59,7 @@ def layer_operator(
 ) -> list[Tensor]:
     """(y, *final states, *saved) of a layer; see `functions`."""
     _refuse_forward_mode()
-    layer = _checked_layer(tensors[0], name, num_directions, batch_sizes, lengths, reset)
+    layer = _checked_layer(tensors, name, num_directions, batch_sizes, lengths, reset)
     results, saved = forward(layer.call, *layer.parts(tensors), training=True)
     return [*results, *saved]
 
@@ -70,7 +73,7 @@ def _(
     lengths: Tensor | None,
     reset: Tensor | None,
 ) -> list[Tensor]:
-    layer = _layer(name, num_directions, batch_sizes, lengths, reset)
+    layer = _layer(tensors, name, num_directions, batch_sizes, lengths, reset)
     x, states = tensors[0], tensors[1 : layer.num_results]
     kernel = kernel_named(name)
     D, _, H = states[0].shape
@@ -98,7 +101,7 @@ def layer_backward_operator(
 ) -> list[Tensor]:
     """The gradients of x, states and weights; see `functions`."""
     _refuse_forward_mode()
-    layer = _checked_layer(tensors[0], name, num_directions, batch_sizes, lengths, reset)
+    layer = _checked_layer(tensors, name, num_directions, batch_sizes, lengths, reset)
     gradients = backward(layer.call, grads, *layer.parts(tensors), y, saved, True)
     return cast(list[Tensor], list(gradients))
 
@@ -144,6 +147,6 @@ layer_operator.register_autograd(_backward, setup_context=_setup_context)
 
 def run_operator(call: Call, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Y and the final states, through the registered operator."""
-    kernel, num_directions, rows = call
+    kernel, num_directions, rows, *_ = call
     outputs = layer_operator(kernel.name, num_directions, list(tensors), *rows)
     return tuple(outputs[: 1 + kernel.num_states])

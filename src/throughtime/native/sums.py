@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from throughtime.native.kernels import Call, GradientSums
+from throughtime.native.kernels import GradientSums
+from throughtime.native.twins import FRESH, Call
 
 _Sums = dict[tuple[int, int], GradientSums]  # by the identity of W_hh and the number of rows
 _sums: ContextVar[_Sums | None] = ContextVar("sums", default=None)
@@ -45,5 +46,7 @@ def sums_of(call: Call, weights: Sequence[Tensor], batch: int) -> GradientSums |
     """Where a backward pass adds the gradients of these weights; None where it sets them."""
     sums = _sums.get()
     if sums is None or any(type(weight) is not Parameter for weight in weights):
+        return None
+    if any(kind in FRESH for kind in call.kinds):  # their gradients are no sums of blocks
         return None
     return sums.setdefault((id(weights[1]), batch), GradientSums(call, weights, batch))

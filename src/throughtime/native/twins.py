@@ -1,0 +1,163 @@
+"""Which cells have a compiled twin, and what a call of one is about beside its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from throughtime.cells import GRU, LSTM, AnyCell, Elman, Zoneout
+from throughtime.cells.elman import NONLINEARITIES
+from throughtime.sequences import WHOLE, Rows, bare, is_batched
+
+WEIGHTS = (
+    "weight_ih",
+    "weight_hh",
+    "bias_ih",
+    "bias_hh",
+    "peepholes",
+    "norm_ih",
+    "norm_hh",
+    "weight_hr",
+)
+"""The weights of one direction in the order of the kernels; the first two are always there."""
+
+FRESH = ("h_0", "c_0")
+"""The states that rows begin afresh with; they are needed where there are resets."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a compiled cell needs to know of its buffers."""
+
+    name: str
+    num_gates: int  # G: blocks of rows of the weights
+    num_values: int  # S: values per unit and step that the backward pass reads
+    has_cell_state: bool = False
+    nonlinearity: str = "tanh"  # g of the cell elman
+
+    @property
+    def num_states(self) -> int:
+        """Initial (and final) states: h, and c of an LSTM."""
+        return 1 + self.has_cell_state
+
+
+_ELMAN = {"tanh": Kernel("elman_tanh", 1, 0), "relu": Kernel("elman_relu", 1, 0)}
+_ANY_ELMAN = {name: Kernel("elman", 1, 1, nonlinearity=name) for name in NONLINEARITIES}
+_LSTM = Kernel("lstm", 4, 4, has_cell_state=True)
+_COUPLED_LSTM = Kernel("coupled_lstm", 3, 3, has_cell_state=True)
+_GRU = Kernel("gru", 3, 4)
+_GRU_RESET_BEFORE = Kernel("gru_reset_before", 3, 3)
+
+KernelCell = Elman | LSTM | GRU
+"""The cells that have a compiled twin."""
+
+
+def kernel_of(cell: AnyCell) -> Kernel | None:
+    """The compiled twin of a cell, zoneout around it or not; None for a cell that has none."""
+    keeps = type(cell) is Zoneout
+    inner = cell.cell if isinstance(cell, Zoneout) else cell
+    if type(inner) is LSTM:
+        return _COUPLED_LSTM if inner.is_coupled else _LSTM
+    if type(inner) is GRU:
+        return _GRU if inner.reset_after else _GRU_RESET_BEFORE
+    if type(inner) is Elman and isinstance(inner.nonlinearity, str):
+        # the first two tell their slope from h, which zoneout mixes with the h before
+        tuned = None if keeps else _ELMAN.get(inner.nonlinearity)
+        return tuned or _ANY_ELMAN[inner.nonlinearity]
+    return None
+
+
+def kernel_named(name: str) -> Kernel:
+    """The kernel of that name, as it travels through a registered operator."""
+    return {kernel.name: kernel for kernel in (*_ELMAN.values(), _LSTM, _GRU)}[name]
+
+
+def inner_of(cell: Any) -> KernelCell:
+    """The cell itself, without zoneout."""
+    return cast(KernelCell, cell.cell if isinstance(cell, Zoneout) else cell)
+
+
+def with_weights(cell: Any, given: dict[str, Any]) -> Any:
+    """The same cell over other weights."""
+    if isinstance(cell, Zoneout):
+        return replace(cell, cell=with_weights(cell.cell, given))
+    return replace(cell, **given)
+
+
+class Noise(NamedTuple):
+    """What a call draws for its cells, or keeps in evaluation: constants of any derivative."""
+
+    mask: Tensor | None = None  # [D, B, H] that h is multiplied by on its way into the product
+    keeps: tuple[Tensor | None, Tensor | None] = (None, None)  # zoneout of h and c, [..., D, H]
+    shares: tuple[float, float] = (0.0, 0.0)  # where there is no tensor
+
+
+QUIET = Noise()
+
+
+def noise_of(cells: Sequence[AnyCell]) -> Noise:
+    """The noise in the cells of a layer's directions, side by side."""
+    inner = [inner_of(cell) for cell in cells]
+    if inner[0].mask is None and not isinstance(cells[0], Zoneout):
+        return QUIET
+    mask = None if inner[0].mask is None else _stack([cell.mask for cell in inner], 0)
+    if not isinstance(cells[0], Zoneout):
+        return Noise(mask)
+    keeps: list[Tensor | None] = [None, None]
+    shares = [0.0, 0.0]
+    for field, keep in enumerate(cells[0].keep):
+        if isinstance(keep, Tensor):
+            keeps[field] = _stack([cast(Zoneout, cell).keep[field] for cell in cells], -2)
+        else:
+            shares[field] = keep
+    return Noise(mask, (keeps[0], keeps[1]), (shares[0], shares[1]))
+
+
+def _stack(tensors: Sequence[Any], dim: int) -> Tensor:
+    if len(tensors) == 1:
+        return bare(tensors[0].unsqueeze(dim))
+    return bare(torch.stack(list(tensors), dim))
+
+
+def has_batched_noise(cells: Sequence[AnyCell]) -> bool:
+    """Whether `vmap` draws anew for each of its examples."""
+    inner = inner_of(cells[0])
+    keep = cells[0].keep if isinstance(cells[0], Zoneout) else ()
+    return any(isinstance(part, Tensor) and is_batched(part) for part in (inner.mask, *keep))
+
+
+class Call(NamedTuple):
+    """What a call is about beside its tensors."""
+
+    kernel: Kernel
+    num_directions: int  # D
+    rows: Rows  # which steps the rows have, and where they begin afresh
+    kinds: tuple[str, ...] = WEIGHTS[:4]  # weights of each direction, of WEIGHTS and FRESH
+    noise: Noise = QUIET
+
+    @property
+    def normalises(self) -> bool:
+        """Whether the products of a step are layer-normalised."""
+        return "norm_ih" in self.kinds
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether `torch.nn` has such a cell; a registered operator has no other."""
+        known = self.kernel.name in ("elman_tanh", "elman_relu", "lstm", "gru")
+        return known and self.noise is QUIET and self.kinds in (WEIGHTS[:2], WEIGHTS[:4])
+
+    @property
+    def num_saved_tensors(self) -> int:
+        """Tensors kept for the backward pass beside y: gates, c of an LSTM, two of LayerNorm."""
+        kernel = self.kernel
+        return (kernel.num_values > 0) + kernel.has_cell_state + 2 * self.normalises
+
+
+def kinds_of(cell: KernelCell, rows: Rows = WHOLE) -> tuple[str, ...]:
+    """Which weights a cell has, in the order of the kernels."""
+    kinds = WEIGHTS if rows.reset is None else (*WEIGHTS, *FRESH)
+    return tuple([kind for kind in kinds if getattr(cell, kind, None) is not None])

@@ -1,0 +1,94 @@
+"""Options in the kernels: the numbers and derivatives of the loop, whatever is drawn."""
+
+import pytest
+import torch
+from cases import OPTIONS, B, I, T, flat, name_of
+from hypothesis import given
+from hypothesis import strategies as st
+from test_laws import check_law, check_same, on
+from torch.func import functional_call
+
+from throughtime import native
+
+COMPILED = [case for case in OPTIONS if not callable(case.options.get("nonlinearity"))]
+each_case = pytest.mark.parametrize("case", COMPILED, ids=name_of)
+
+
+def both_paths(layer, *args, **rows):
+    """Results in the kernel and in the loop, with the same draws."""
+    results = []
+    for path in ("kernel", "loop"):
+        torch.manual_seed(5)
+        with on(path):
+            results.append(flat(layer(*args, **rows)))
+    return results
+
+
+@each_case
+def test_the_kernel_takes_every_option(case):
+    layer, x = case.make(), torch.randn(T, B, I, dtype=torch.float64)
+    assert native.refusal(layer.cells()[0], x) is None
+    assert native.refusal(layer._cells_for(x, native.layer.WHOLE)[0], x) is None
+
+
+@st.composite
+def trainings(draw):
+    """A layer in training, with an input and rows."""
+    case = draw(st.sampled_from(COMPILED))
+    steps, batch = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    options = {
+        "input_size": draw(st.integers(1, 5)),
+        "hidden_size": draw(st.sampled_from([3, 4, 9, 17, 33])),
+        "num_layers": draw(st.integers(1, 2)),
+        "bidirectional": draw(st.booleans()),
+        "bias": draw(st.booleans()),
+    }
+    if case.name.startswith("lstm"):
+        options["proj_size"] = draw(st.sampled_from([0, 2]))
+    layer = case.make(draw(st.integers(0, 99)), **options)
+    x = torch.randn(steps, batch, options["input_size"], dtype=torch.float64, requires_grad=True)
+    lengths = draw(st.none() | st.lists(st.integers(0, steps), min_size=batch, max_size=batch))
+    reset = draw(st.none() | st.just(torch.rand(steps, batch) < 0.3))
+    return layer, x, {"lengths": lengths, "reset": reset}
+
+
+@given(trainings())
+def test_kernel_and_loop_agree_on_whatever_is_drawn(training):
+    layer, x, rows = training
+    ours, theirs = both_paths(layer, x, **rows)
+    check_law(ours, theirs, [x, *layer.parameters()])
+
+
+@each_case
+def test_every_derivative_of_an_option_is_the_loop_s(case):
+    layer = case.make(hidden_size=3)
+    weights = {name: w.detach() for name, w in layer.named_parameters()}
+    x, direction = torch.randn(3, 2, I, dtype=torch.float64), torch.randn(3, 2, I).double()
+
+    def loss(x):
+        torch.manual_seed(5)
+        return functional_call(layer, weights, (x,))[0].sin().sum()
+
+    def derivatives():
+        grad = torch.func.grad(loss)
+        return [
+            grad(x),
+            torch.func.jvp(loss, (x,), (direction,))[1],
+            torch.func.jvp(grad, (x,), (direction,))[1],
+            torch.func.vjp(grad, x)[1](direction)[0],
+            torch.func.vmap(grad, randomness="same")(torch.stack([x, 2 * x])),
+        ]
+
+    with on("kernel"):
+        ours = derivatives()
+    with on("loop"):
+        theirs = derivatives()
+    check_same(ours, theirs)
+
+
+@each_case
+def test_an_option_compiles_without_a_graph_break(case):
+    layer = case.make().eval()
+    x = torch.randn(2, B, I, dtype=torch.float64)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    check_same(flat(compiled(x)), flat(layer(x)))
