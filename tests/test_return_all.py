@@ -249,6 +249,29 @@ def test_the_gradient_of_a_gradient_is_that_of_the_definition(case):
 
 
 @each_plain_case
+def test_gradients_may_be_asked_for_in_batches(case):
+    layer, x = case.make(bidirectional=True), drawn(T, B, I).requires_grad_()
+    _, _, (steps,) = layer(x, return_all=True)
+    for part in parts_of(steps, layer.cells()[0][0]).values():
+        grads = drawn(3, *part.shape)
+        batched = torch.autograd.grad(part, x, grads, retain_graph=True, is_grads_batched=True)
+        each = [torch.autograd.grad(part, x, grad, retain_graph=True)[0] for grad in grads]
+        assert worst_error(list(batched[0]), each) < 1e-10
+
+
+@each_path
+@each_plain_case
+def test_a_batch_of_no_rows_shows_no_rows(case, path, take_loop):
+    if path == "loop":
+        take_loop()
+    layer = case.make(bidirectional=True)
+    _, _, (steps,) = layer(drawn(T, 0, I).requires_grad_(), return_all=True)
+    parts = list(parts_of(steps, layer.cells()[0][0]).values())
+    assert {part.shape for part in parts} == {(T, 0, 2, H)}
+    sum(part.sum() for part in parts).backward()
+
+
+@each_plain_case
 def test_transforms_see_everything(case):
     layer = case.make(num_layers=2, bidirectional=True)
     run = everything_of(layer, lengths=LENGTHS, reset=RESET)

@@ -29,6 +29,13 @@ class Steps:
         backward pass. The rest is computed when first asked for, for all steps at once by the
         cell's `inside`, which takes as long as the two products of a forward pass. So is the
         derivative of a gate, in the backward pass of who asks for it.
+
+    Example:
+        >>> import torch, throughtime as tt
+        >>> gru = tt.GRU(2, 4, num_layers=2)
+        >>> y, h_n, (below, above) = gru(torch.ones(5, 3, 2), return_all=True)
+        >>> list(above.gates), tuple(above.gates["update"].shape)
+        (['reset', 'update', 'candidate'], (5, 3, 1, 4))
     """
 
     h: Tensor

@@ -186,9 +186,9 @@ def _differentiable_backward(
 class LayerBackward(Function):
     """Gradients of x, states and weights from those of y and the final states.
 
-    `LayerBackward.apply(layer, wants_dx, dy, *dstates, *inputs, y, *saved)`, with the gradient of
-    c behind dstates where it is a result; where the gradient of
-    x is not wanted, an empty tensor stands for it.
+    `LayerBackward.apply(layer, wants_dx, dy, *dstates, *inputs, y, *saved)`, behind dstates the
+    gradient of c where it is a result; where that of x is not wanted, an empty tensor stands for
+    it.
     """
 
     @staticmethod
