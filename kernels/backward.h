@@ -7,10 +7,11 @@
 // Several runs over pieces of a sequence, of whole blocks counted from its end and from the last
 // piece on, can go on with the same sums and then give the bits of one run.
 //
-// The rows of a direction are worked on in parts (row_parts), which never wait for each other.
+// The rows of a direction are worked on in parts (parts.h), which never wait for each other.
 // Members of one part share its units, as in forward.h.
 #pragma once
 
+#include "layernorm.h"
 #include "options.h"
 #include "step.h"
 #include "weight_sums.h"
@@ -21,6 +22,7 @@ namespace {
 template <class Cell, class Real>
 class BackwardRun {
     using P = BackwardPanel<Real>;
+    static constexpr Size side = WeightSums<Cell, Real>::side;
 
   public:
     // Lays out the buffers; with a workspace of null it only counts them.
@@ -42,15 +44,23 @@ class BackwardRun {
         dh = shared(B * h_stride);
         dc = Cell::has_c ? shared(B * h_stride) : nullptr;
         dz = shared(R * da_stride);
-        da = Cell::splits ? shared(R * da_stride) : dz;
+        da = Cell::splits || sizes.normalises ? shared(R * da_stride) : dz;
+        out_z = sizes.normalises ? shared(B * da_stride) : nullptr;
+        out_a = sizes.normalises && Cell::splits ? shared(B * da_stride) : out_z;
         tile = room.take(lane.count() * member.count * R * P::width);
         tile += (lane.index() * member.count + group.index) * R * P::width;
+        masked = room.take(lane.count() * member.count * side * h_stride);
+        masked += (lane.index() * member.count + group.index) * side * h_stride;
         zeros = shared(larger(H, P::width));
         sums = WeightSums<Cell, Real>(sizes, R, da_stride, shared);
         sums.keep_in(job.sums, lane, shared);
-        options = {
-            job.keep_h,      job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[at.d],
-            sums.dpeepholes, job.dc};
+        options = {job.keep_h,
+                   job.keep_c,
+                   job.keep_h_share,
+                   job.keep_c_share,
+                   job.peepholes[at.d],
+                   sums.of_peepholes(),
+                   job.dc};
         used = room.used;
         if (group.count == 0) return;
         mine_ih = share_of(packed.panels_ih, group.index, group.count);
@@ -74,11 +84,17 @@ class BackwardRun {
                     gate_gradients<is_plain>(i, row);
                 });
                 group.meet();
+                if (job.sizes.normalises) {
+                    norm_gradients(i, row);
+                    group.meet();
+                }
                 state_gradients(i, row);
             }
             const bool is_first = end == job.sizes.T && !job.adds;
             sums.add(dz, da, block.rows, is_first, group);
-            if (job.peepholes[at.d]) sums.add_peepholes(this->begin, this->end, is_first);
+            if (job.peepholes[at.d] || job.sizes.normalises) {
+                sums.add_by_unit(this->begin, this->end, is_first);
+            }
             input_gradients(block);
             group.meet();  // before the buffers are written again
             end = block.begin;
@@ -94,7 +110,6 @@ class BackwardRun {
             std::memset(zeros, 0, bytes(larger(job.sizes.H, P::width)));
             sums.start(job.sizes.T == 0 && !job.adds);
         }
-        sums.start_peepholes(begin, end);
         for (Size r = 0; r < at.batch_size(); ++r) {
             for (Size u = begin; u < end; ++u) {
                 dh[r * h_stride + u] = job.dh_n ? job.dh_n[at.state(r) + u] : Real(0);
@@ -118,17 +133,22 @@ class BackwardRun {
 
     // Inputs and states of the block, which the sums read by columns.
     void take_inputs(const Block& block) {
-        constexpr Size side = WeightSums<Cell, Real>::side;
         const Real *x_rows[side], *h_rows[side];
         at.for_rows(block, [&](Size i, Size r, Size n) {
+            if (n / side % group.count != group.index) return;
             const Size k = n % side;
             x_rows[k] = job.x + at.place(i, r) * job.sizes.I;
             h_rows[k] = before(job.y, job.h0, job.h_fresh, i, r);
-            const bool is_full = k + 1 == side || n + 1 == block.rows;
-            if (is_full && n / side % group.count == group.index) {
-                sums.take_rows(n - k, k + 1, x_rows, h_rows);
-            }
+            if (job.mask) h_rows[k] = mask_row(masked + k * h_stride, h_rows[k], r);
+            if (k + 1 == side || n + 1 == block.rows) sums.take_rows(n - k, k + 1, x_rows, h_rows);
         });
+    }
+
+    // to [H] = mask * h of row r, what the product read
+    APART const Real* mask_row(Real* to, const Real* h, Size r) const {
+        const Real* mask = job.mask + at.state(r);
+        for (Size u = 0; u < job.sizes.H; ++u) to[u] = mask[u] * h[u];
+        return to;
     }
 
     // da of this member's part of step i, whose rows begin at `row` in the block. dh and dc hold
@@ -139,14 +159,16 @@ class BackwardRun {
         const Size H = job.sizes.H, active = at.active(i);
         for (Size r = 0; r < active; ++r) {
             const Size kept = at.kept(i, r), state = r * h_stride;
+            Real *dz_r = dz + (row + r) * da_stride, *da_r = da + (row + r) * da_stride;
+            if (job.sizes.normalises) dz_r = out_z + r * da_stride, da_r = out_a + r * da_stride;
             const Real* h_before = before(job.y, job.h0, job.h_fresh, i, r);
             const Real* c_before = Cell::has_c ? before(job.c, job.c0, job.c_fresh, i, r) : nullptr;
             for_units<Real>(begin, end, [&](auto units, Size u) {
                 StepBackward<Real> step{};
                 step.H = H;
                 step.g = job.g;
-                step.dz = dz + (row + r) * da_stride + u;
-                step.da = da + (row + r) * da_stride + u;
+                step.dz = dz_r + u;
+                step.da = da_r + u;
                 step.h = job.y + kept * H + u;
                 step.h_before = h_before + u;
                 if (Cell::S > 0) step.gates = job.gates + kept * Cell::S * H + u;
@@ -163,20 +185,49 @@ class BackwardRun {
         }
     }
 
-    // dh += da W_hh for this member's units: the gradient of the state before step i.
+    // dz and da of this member's units from the gradients behind LayerNorm, whose rows are whole.
+    APART void norm_gradients(Size i, Size row) {
+        const Size H = job.sizes.H, K = Cell::G * H;
+        for (Size r = 0; r < at.active(i); ++r) {
+            const Size kept = 2 * at.kept(i, r), n = (row + r) * da_stride;
+            for (int k : {0, 1}) {
+                norm_gradient<Cell>((k == 0 ? dz : da) + n, sums.of_bias(k), sums.of_gain(k),
+                                    (k == 0 ? out_z : out_a) + r * da_stride,
+                                    job.normalised + (kept + k) * K,
+                                    weights + packed.at_gains() + k * K, job.scales[kept + k],
+                                    Share{begin, end}, H);
+            }
+        }
+    }
+
+    // dh += mask * (da W_hh) for this member's units: the gradient of the state before step i.
     void state_gradients(Size i, Size row) {
         const Size active = at.active(i), H = job.sizes.H, K = Cell::G * H;
         const Matrix<const Real> da_i{da + row * da_stride, da_stride};
         for (Size p = mine_hh.begin; p < mine_hh.end && active; ++p) {
             const Real* panel = weights + packed.at_hh() + p * P::elements(K);
             // rows of dh are longer than H by more than the last panel's columns
-            const Matrix<Real> to{dh + p * P::width, h_stride};
+            const Matrix<Real> dh_p{dh + p * P::width, h_stride};
+            const Matrix<Real> to = job.mask ? Matrix<Real>{tile, P::width} : dh_p;
+            const Matrix<const Real> start = job.mask ? Matrix<const Real>{zeros, 0} : to;
             P::with_columns(H - p * P::width, [&](auto used) {
-                if (active == 1) return used.multiply_single(to.data, to.data, da_i.data, panel, K);
-                used.multiply(to, to, da_i, panel, active, K);
+                if (active == 1) {
+                    return used.multiply_single(to.data, start.data, da_i.data, panel, K);
+                }
+                used.multiply(to, start, da_i, panel, active, K);
             });
+            if (job.mask) add_masked(p * P::width, smaller(P::width, H - p * P::width), active);
         }
         cut_at_resets(i);
+    }
+
+    // dh += mask * tile for `count` units from `first` on
+    APART void add_masked(Size first, Size count, Size active) {
+        for (Size r = 0; r < active; ++r) {
+            const Real* mask = job.mask + at.state(r) + first;
+            Real* dh_r = dh + r * h_stride + first;
+            for (Size v = 0; v < count; ++v) dh_r[v] += mask[v] * tile[r * P::width + v];
+        }
     }
 
     // Where row r begins afresh, its gradient belongs to the fresh state, not to the step before.
@@ -227,67 +278,14 @@ class BackwardRun {
     Share mine_ih{}, mine_hh{};  // panels of inputs, and of units
     Size begin = 0, end = 0;     // units
     Size h_stride, da_stride, block_rows, used;
-    Real *dh, *dc;  // [B, H] gradients of the state after the step that comes next
-    Real *dz, *da;  // [R, G, H] of the block
-    Real* tile;     // [R, width] of this member
-    Real* zeros;    // [H]
+    Real *dh, *dc;        // [B, H] gradients of the state after the step that comes next
+    Real *dz, *da;        // [R, G, H] of the block
+    Real *out_z, *out_a;  // [B, G, H] of a step, behind LayerNorm
+    Real* tile;           // [R, width] of this member
+    Real* masked;         // [side, H] of this member
+    Real* zeros;          // [H]
     WeightSums<Cell, Real> sums;
 };
-
-// Parts of a direction's rows for the backward pass. Sizes alone decide, so that the sums over the
-// parts have the same bits for any number of threads. Every part reads all weights and sums all of
-// their gradients: where these leave a core's own cache, units are shared instead.
-template <class Cell, class Real>
-Size row_parts(const Sizes& sizes) {
-    constexpr Size own_cache = (1 << 20) / sizeof(Real);
-    return Cell::G * sizes.H * sizes.H > own_cache ? 1 : most_parts(sizes.B);
-}
-
-// Elements of the sums that runs hand to each other.
-template <class Cell, class Real>
-Size gradient_sums(const Sizes& sizes) {
-    return sizes.D * row_parts<Cell, Real>(sizes) * WeightSums<Cell, Real>::elements(sizes);
-}
-
-template <class Cell, class Real>
-Size backward_workspace(const Sizes& sizes, int threads) {
-    Backward<Real> job{};
-    job.sizes = sizes;
-    Size most = 0;
-    for (int count = 1; count <= threads; ++count) {
-        const Lane lane{0, 0, sizes.D, row_parts<Cell, Real>(sizes)};
-        const BackwardRun<Cell, Real> run(job, lane, {0, count, nullptr}, {nullptr});
-        most = larger(most, run.elements());
-    }
-    return most;
-}
-
-// One member's part of a backward run.
-template <class Cell, class Real>
-void backward(const Backward<Real>& job, const Member& member) {
-    const Size D = job.sizes.D, parts = row_parts<Cell, Real>(job.sizes);
-    const auto run_of = [&](Size d, Size part) {
-        return BackwardRun<Cell, Real>(job, {d, part, D, parts}, member, {job.workspace});
-    };
-    for (Size part = 0; part < parts; ++part) {
-        for (Size d = 0; d < D; ++d) run_of(d, part).run();
-    }
-    member.meet();
-    for (Size d = 0; d < D; ++d) {
-        const WeightSums<Cell, Real> total = run_of(d, 0).weight_sums();
-        for (Size part = 1; part < parts; ++part) {
-            const WeightSums<Cell, Real> other = run_of(d, part).weight_sums();
-            if (job.weights[d].weight_hh) total.add_part(other, member);
-            if (member.index > 0) continue;
-            total.add_fresh(other);
-            if (job.weights[d].peepholes) total.add_peepholes_of(other);
-        }
-        total.write(job.weights[d], member);
-        if (member.index > 0) continue;
-        total.write_fresh(job.dh_fresh, job.dc_fresh, d);
-        total.write_peepholes(job.weights[d].peepholes);
-    }
-}
 
 }  // namespace
 }  // namespace throughtime

@@ -21,7 +21,7 @@ using namespace nb::literals;
 namespace throughtime {
 namespace {
 
-constexpr Size num_weights = 5;  // of a direction, in the order of Weights
+constexpr Size num_weights = 7;  // of a direction, in the order of Weights
 
 // Calls body(Real{}) with the type of the numbers, while other Python threads go on.
 template <class Body>
@@ -100,7 +100,7 @@ class Layer {
                   Address sums, bool adds, double keep_h_share, double keep_c_share) {
         check_count("weights", weights, num_weights * D_);
         check_count("gradients", gradients, num_weights * D_);
-        check_count("tensors", tensors, 19);
+        check_count("tensors", tensors, 22);
         with_type(is_double_, [&]<class Real>(Real) {
             const RowTables tables = sequence.tables();
             Pointers<Real> next(tensors), gradient(gradients);
@@ -124,8 +124,11 @@ class Layer {
                                .c0 = next(),
                                .h_fresh = next(),
                                .c_fresh = next(),
+                               .mask = next(),
                                .keep_h = next(),
                                .keep_c = next(),
+                               .normalised = next(),
+                               .scales = next(),
                                .keep_h_share = Real(keep_h_share),
                                .keep_c_share = Real(keep_c_share),
                                .g = g_,
@@ -135,15 +138,16 @@ class Layer {
                                .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
                                .workspace = nullptr};
             for (Size d = 0; d < D_; ++d) {
-                job.weights[d] = {gradient(), gradient(), gradient(), gradient(), gradient()};
+                job.weights[d] = {gradient(), gradient(), gradient(), gradient(),
+                                  gradient(), gradient(), gradient()};
             }
             run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), backward_, threads);
         });
     }
 
     // Elements of the sums of gradients that backward runs hand to each other.
-    Size num_sums(Size B) const {
-        const Sizes sizes{0, 0, B, D_, I_, H_};
+    Size num_sums(Size B, bool normalises) const {
+        const Sizes sizes{0, 0, B, D_, I_, H_, normalises};
         if (is_double_) return chosen_functions<double>().cells[int(kind_)].sums(sizes);
         return chosen_functions<float>().cells[int(kind_)].sums(sizes);
     }
@@ -152,7 +156,7 @@ class Layer {
     void check_forward(const std::vector<Address>& weights,
                        const std::vector<Address>& tensors) const {
         check_count("weights", weights, num_weights * D_);
-        check_count("tensors", tensors, 12);
+        check_count("tensors", tensors, 15);
     }
 
     template <class Real>
@@ -169,8 +173,11 @@ class Layer {
                           .c0 = next(),
                           .h_fresh = next(),
                           .c_fresh = next(),
+                          .mask = next(),
                           .keep_h = next(),
                           .keep_c = next(),
+                          .normalised = next(),
+                          .scales = next(),
                           .keep_h_share = Real(keep_h_share),
                           .keep_c_share = Real(keep_c_share),
                           .g = g_,
@@ -185,6 +192,7 @@ class Layer {
         advise_huge_pages(job.y, kept);
         advise_huge_pages(job.c, kept);
         advise_huge_pages(job.gates, num_saved[int(kind_)] * kept);
+        advise_huge_pages(job.normalised, 2 * num_gates[int(kind_)] * kept);
         return job;
     }
 
@@ -196,7 +204,9 @@ class Layer {
     std::vector<Weights<Real>> weights_of(const std::vector<Address>& addresses) const {
         std::vector<Weights<Real>> weights;
         Pointers<const Real> next(addresses);
-        for (Size d = 0; d < D_; ++d) weights.push_back({next(), next(), next(), next(), next()});
+        for (Size d = 0; d < D_; ++d) {
+            weights.push_back({next(), next(), next(), next(), next(), next(), next()});
+        }
         return weights;
     }
 
@@ -234,7 +244,7 @@ NB_MODULE(accepted_kernels, m) {
         .def("backward", &Layer::backward, "weights"_a, "gradients"_a, "tensors"_a, "sequence"_a,
              "threads"_a, "sums"_a = 0, "adds"_a = false, "keep_h_share"_a = 0,
              "keep_c_share"_a = 0)
-        .def("num_sums", &Layer::num_sums, "B"_a);
+        .def("num_sums", &Layer::num_sums, "B"_a, "normalises"_a = false);
     m.def("forward_wave", &Layer::forward_wave, "layers"_a, "weights"_a, "tensors"_a, "sequence"_a,
           "threads"_a, "keep_h_share"_a = 0, "keep_c_share"_a = 0);
     m.def(

@@ -98,6 +98,9 @@ std::uint64_t fingerprint(const Variant& variant, const Weights<Real>* weights, 
         add(weights[d].weight_hh, rows * sizes.H);
         add(weights[d].bias_ih, rows);
         add(weights[d].bias_hh, rows);
+        if (!sizes.normalises) continue;
+        add(weights[d].norm_ih, rows);
+        add(weights[d].norm_hh, rows);
     }
     const Size num = job.pieces.size();
     job.found.resize(num);
@@ -168,6 +171,7 @@ Ready<Real, Job> make_ready(CellKind cell, Job job, const Weights<Real>* weights
                             int threads) {
     const Variant& variant = *chosen().load();
     const auto& pass = pass_for(functions_in(variant, Real{}).cells[int(cell)], job);
+    job.sizes.normalises = weights[0].norm_ih != nullptr;
     const Sizes& sizes = job.sizes;
     const auto tell = [&] {
         return fingerprint(variant, weights, sizes, num_gates[int(cell)] * sizes.H, threads);

@@ -2,7 +2,8 @@
 //
 // Time runs in blocks of steps. A block's inputs are projected in one product, z = W_ih x + b_ih;
 // then each step adds W_hh h + b_hh and leaves the rest to the cell. The states live in two small
-// buffers, the one of the step before and the one of this step, in the order of the rows.
+// buffers, the one of the step before and the one of this step, in the order of the rows; with a
+// mask they hold mask * h, what the product reads, and the states stand beside them.
 //
 // The members of a direction's group share its rows, which are independent of each other, or, when
 // those are few or the weights many, its units, in whole panels. A step needs all units of the
@@ -10,6 +11,7 @@
 // touches is its own.
 #pragma once
 
+#include "layernorm.h"
 #include "options.h"
 #include "pack.h"
 #include "step.h"
@@ -30,6 +32,7 @@ class ForwardRun {
         : job(job),
           at{job.sizes, job.rows, d},
           group(group_for(member, {d, 0, job.sizes.D, 1})),
+          normalises(job.sizes.normalises),
           options(job.keep_h, job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[d]),
           packed(packed_forward<Cell, Real>(job.sizes)),
           weights(job.packed + d * packed.elements()) {
@@ -45,11 +48,25 @@ class ForwardRun {
         const auto take = [&](Size elements) {
             return room.take(pieces * elements) + piece * elements;
         };
-        for (Real*& state : h) state = take(rows * h_stride);
+        for (Real*& state : read) state = take(rows * h_stride);
+        Real* beside = take(rows * h_stride);
+        for (int k : {0, 1}) h[k] = job.mask ? beside : read[k];
         c = Cell::has_c ? take(rows * h_stride) : nullptr;
         z = take(num * z_panel);
         x = room.take(member.count * R * x_stride) + member.index * R * x_stride;
-        a = room.take(member.count * B * P::width) + member.index * B * P::width;
+        const auto take_own = [&](Size elements) {
+            return room.take(member.count * elements) + member.index * elements;
+        };
+        a = take_own(B * P::width);
+        if (normalises) {
+            zeros = take_own(P::width);
+            a_panel = rows * P::width;
+            product = take(num * a_panel);
+            normalised_z = take_own(B * P::width);
+            const Real* biases = weights + packed.at_biases();
+            const Size half = packed.biases / 2;
+            for (int k : {0, 1}) norm[k] = {biases + k * half, packed.biases, take_own(2 * R)};
+        }
         used = room.used;
         if (group.count == 0) return;
         if (by_rows) {
@@ -97,7 +114,19 @@ class ForwardRun {
                 c[to + u] = fresh ? fresh_state(job.c_fresh, u) : job.c_n[from + u];
             }
         }
+        for (int k = 0; job.mask && k < 2; ++k) mask_rows(k, at.batch_size());
+        if (normalises) std::memset(zeros, 0, P::width * sizeof(Real));
         group.meet();
+    }
+
+    // What the product reads of the first rows.
+    APART void mask_rows(Size k, Size rows) {
+        for (Size r = 0; r < rows; ++r) {
+            const Real* mask = job.mask + at.state(r);
+            const Real* from = h[k] + r * h_stride;
+            Real* to = read[k] + r * h_stride;
+            for (Size u = begin; u < end; ++u) to[u] = mask[u] * from[u];
+        }
     }
 
     Real fresh_state(const Real* state, Size u) const {
@@ -115,33 +144,72 @@ class ForwardRun {
         for (Size p = mine.begin; p < mine.end; ++p) {
             P::template with_columns<Cell::G>(
                 forward_columns<Cell, Real>(p, job.sizes.H), [&](auto used) {
-                    used.multiply({z + p * z_panel, P::width}, {biases + p * P::width, 0},
-                                  {x, x_stride}, weights + p * P::elements(I), block.rows, I);
+                    const Real* start = normalises ? zeros : biases + p * P::width;
+                    used.multiply({z + p * z_panel, P::width}, {start, 0}, {x, x_stride},
+                                  weights + p * P::elements(I), block.rows, I);
                 });
         }
+        if (!normalises) return;
+        group.meet();
+        norm[0].take_moments(z, z_panel, block.rows, job.sizes.H);
     }
 
     // Step i, whose rows begin at `row` in the block.
     void step(Size i, Size row) {
-        const Size H = job.sizes.H, active = at.active(i);
-        if (active == 0) return;
-        const Real* biases = weights + packed.at_biases() + packed.biases / 2;
-        for (Size p = mine.begin; p < mine.end; ++p) {
-            const Real* panel = weights + packed.at_hh() + p * P::elements(H);
-            const Real* bias = biases + p * P::width;
-            P::template with_columns<Cell::G>(forward_columns<Cell, Real>(p, H), [&](auto used) {
-                // one of any member: the bits are those of one thread
-                if (job.rows.active[at.time(i)] == 1) {
-                    return used.multiply_single(a, bias, h[i % 2], panel, H);
-                }
-                used.multiply({a, P::width}, {bias, 0}, {h[i % 2], h_stride}, panel, active, H);
-            });
-            const Real* z_p = z + p * z_panel + row * P::width;
-            options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
-                unit_steps<is_plain>(i, p, z_p);
-            });
+        if (at.active(i) == 0) return;
+        if (normalises) {
+            normalised_step(i, row);
+        } else {
+            const Real* biases = weights + packed.at_biases() + packed.biases / 2;
+            for (Size p = mine.begin; p < mine.end; ++p) {
+                product_of_state(a, biases + p * P::width, i, p);
+                const Real* z_p = z + p * z_panel + row * P::width;
+                options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
+                    unit_steps<is_plain>(i, p, z_p);
+                });
+            }
         }
         finish_rows(i);
+    }
+
+    // out [rows, width] = start + W_hh h for panel p
+    ALWAYS_INLINE void product_of_state(Real* out, const Real* start, Size i, Size p) {
+        const Size H = job.sizes.H;
+        const Real* panel = weights + packed.at_hh() + p * P::elements(H);
+        P::template with_columns<Cell::G>(forward_columns<Cell, Real>(p, H), [&](auto used) {
+            // one of any member: the bits are those of one thread
+            if (job.rows.active[at.time(i)] == 1) {
+                return used.multiply_single(out, start, read[i % 2], panel, H);
+            }
+            used.multiply({out, P::width}, {start, 0}, {read[i % 2], h_stride}, panel, at.active(i),
+                          H);
+        });
+    }
+
+    // The same with LayerNorm: a row's gates follow all of its products, of all members.
+    APART void normalised_step(Size i, Size row) {
+        const Size H = job.sizes.H, active = at.active(i);
+        for (Size p = mine.begin; p < mine.end; ++p) {
+            product_of_state(product + p * a_panel, zeros, i, p);
+        }
+        group.meet();
+        norm[1].take_moments(product, a_panel, active, H);
+        for (Size r = 0; job.scales && group.index == 0 && r < active; ++r) {
+            job.scales[2 * at.kept(i, r)] = norm[0].scale(row + r);
+            job.scales[2 * at.kept(i, r) + 1] = norm[1].scale(r);
+        }
+        const auto saved = [&](Size which) {
+            return [=, this, to = job.normalised](Size r) {
+                return to ? to + (2 * at.kept(i, r) + which) * Cell::G * H : nullptr;
+            };
+        };
+        for (Size p = mine.begin; p < mine.end; ++p) {
+            norm[0].normalise(normalised_z, z + p * z_panel, p, {row, row + active}, H, saved(0));
+            norm[1].normalise(a, product + p * a_panel, p, {0, active}, H, saved(1));
+            options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
+                unit_steps<is_plain>(i, p, normalised_z);
+            });
+        }
     }
 
     // The cell's arithmetic for panel p.
@@ -187,22 +255,31 @@ class ForwardRun {
                 if (Cell::has_c) c[r * h_stride + u] = fresh_state(job.c_fresh, u);
             }
         }
+        if (job.mask) mask_rows((i + 1) % 2, at.active(i));
     }
 
     const Forward<Real>& job;
     Direction at;
     Group group;
+    bool normalises;
     Options<Cell, Real> options;
     Packed<P> packed;
     const Real* weights;      // packed, of this direction
     Share mine{};             // panels
     Size begin = 0, end = 0;  // units
     Size h_stride, x_stride, z_panel, used;
-    Real* h[2];  // [B, H] either
-    Real* c;     // [B, H]
-    Real* z;     // [panels, R, width]
-    Real* x;     // [R, I] of this member
-    Real* a;     // [B, width] of this member
+    Real* h[2];     // [B, H] either; one buffer where there is a mask
+    Real* read[2];  // [B, H] h, or mask * h
+    Real* c;        // [B, H]
+    Real* z;        // [panels, R, width]
+    Real* x;        // [R, I] of this member
+    Real* a;        // [B, width] of this member
+    // with LayerNorm
+    Size a_panel = 0;
+    Real* zeros;                  // [width] of this member
+    Real* product;                // [panels, B, width] W_hh h
+    Real* normalised_z;           // [B, width] of this member
+    RowNorm<Cell, Real> norm[2];  // of W_ih x, of W_hh h
 };
 
 template <class Cell, class Real>

@@ -60,6 +60,7 @@ constexpr Size block_steps(Size B, Size parts) {
 
 struct Sizes {
     Size N, T, B, D, I, H;
+    bool normalises = false;  // LayerNorm of the pre-activations (layernorm.h)
 };
 
 // Which rows a step has, and where their numbers stand. Rows are numbered by falling length, so
@@ -81,6 +82,8 @@ struct Weights {
     const Real* bias_ih;    // [G, H]    or null
     const Real* bias_hh;    // [G, H]    or null
     const Real* peepholes;  // [P, H]    or null; of an LSTM
+    const Real* norm_ih;    // [G, H]    gains of LayerNorm, of W_ih x, or null: without it;
+    const Real* norm_hh;    // [G, H]    of W_hh h; both or none
 };
 
 // Their gradients, written.
@@ -91,6 +94,8 @@ struct WeightGradients {
     Real* bias_ih;
     Real* bias_hh;
     Real* peepholes;
+    Real* norm_ih;
+    Real* norm_hh;
 };
 
 class Progress;  // team.h
@@ -108,8 +113,11 @@ struct Forward {
     const Real* c0;       // [D, B, H]    or null; read by the LSTM
     const Real* h_fresh;  // [D, H]       or null: zeros; where a reset begins
     const Real* c_fresh;  // [D, H]       or null; read by the LSTM
+    const Real* mask;     // [D, B, H]    or null: ones; the recurrent product reads mask * h_before
     const Real* keep_h;   // [N, D, H]    share of h_before that stays (options.h), or null:
     const Real* keep_c;   // [N, D, H]    the same of c_before; LSTM
+    Real* normalised;     // [N, D, 2, G, H] saved with LayerNorm, or null: v^ of W_ih x, of W_hh h
+    Real* scales;         // [N, D, 2]    saved, or null: 1 / sigma of both
     Real keep_h_share;    // of all where keep_h is null; 0: nothing stays
     Real keep_c_share;
     Nonlinearity g;
@@ -145,8 +153,11 @@ struct Backward {
     const Real* c0;
     const Real* h_fresh;
     const Real* c_fresh;
+    const Real* mask;
     const Real* keep_h;  // of cells that do not tell their slope from y
     const Real* keep_c;
+    const Real* normalised;
+    const Real* scales;
     Real keep_h_share;
     Real keep_c_share;
     Nonlinearity g;

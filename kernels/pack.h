@@ -95,27 +95,32 @@ constexpr Size row_stride(Size columns) {
     return (columns + line - 1) / line * line + line;
 }
 
-// What one direction has packed: panels of W_ih, panels of W_hh, and forward the biases.
+// What one direction has packed: panels of W_ih, panels of W_hh, forward the biases, and the gains
+// of LayerNorm, forward in the order of the biases and backward as they are.
 template <class P>
 struct Packed {
-    Size panels_ih, panels_hh, K_ih, K_hh, biases;  // K: depth of either product
+    Size panels_ih, panels_hh, K_ih, K_hh;  // K: depth of either product
+    Size biases, gains;                     // of both products
 
     Size at_hh() const { return panels_ih * P::elements(K_ih); }
     Size at_biases() const { return at_hh() + panels_hh * P::elements(K_hh); }
-    Size elements() const { return at_biases() + biases; }
+    Size at_gains() const { return at_biases() + biases; }
+    Size elements() const { return at_gains() + gains; }
 };
 
 template <class Cell, class Real>
 Packed<ForwardPanel<Cell, Real>> packed_forward(const Sizes& sizes) {
     const Size panels = num_panels(sizes.H, Cell::UV * lanes<Real>);
-    return {panels, panels, sizes.I, sizes.H, 2 * panels * ForwardPanel<Cell, Real>::width};
+    const Size biases = 2 * panels * ForwardPanel<Cell, Real>::width;
+    return {panels, panels, sizes.I, sizes.H, biases, sizes.normalises ? biases : 0};
 }
 
 template <class Cell, class Real>
 Packed<BackwardPanel<Real>> packed_backward(const Sizes& sizes) {
     const int width = BackwardPanel<Real>::width;
     const Size rows = Cell::G * sizes.H;
-    return {num_panels(sizes.I, width), num_panels(sizes.H, width), rows, rows, 0};
+    return {num_panels(sizes.I, width),     num_panels(sizes.H, width), rows, rows, 0,
+            sizes.normalises ? 2 * rows : 0};
 }
 
 template <class Cell, class Real>
@@ -141,6 +146,9 @@ void pack_forward(const Pack<Real>& job, const Member& member) {
         pack_gates<Cell>(to + packed.at_hh(), from.weight_hh, share, H, H);
         pack_bias<Cell>(biases, from.bias_ih, share, H);
         pack_bias<Cell>(biases + packed.biases / 2, from.bias_hh, share, H);
+        if (packed.gains == 0) continue;
+        pack_bias<Cell>(biases + packed.biases, from.norm_ih, share, H);
+        pack_bias<Cell>(biases + packed.biases + packed.gains / 2, from.norm_hh, share, H);
     }
 }
 
@@ -157,6 +165,9 @@ void pack_backward(const Pack<Real>& job, const Member& member) {
             pack_row(to, from.weight_ih + n * I, n, rows, I, ih);
             pack_row(to + packed.at_hh(), from.weight_hh + n * H, n, rows, H, hh);
         }
+        if (packed.gains == 0 || member.index > 0) continue;
+        std::memcpy(to + packed.at_gains(), from.norm_ih, rows * sizeof(Real));
+        std::memcpy(to + packed.at_gains() + rows, from.norm_hh, rows * sizeof(Real));
     }
 }
 

@@ -10,6 +10,8 @@
 
 #include "vec.h"
 
+#define APART __attribute__((noinline))  // a body that is to have all registers to itself
+
 namespace throughtime {
 namespace {
 
@@ -159,10 +161,9 @@ struct Panel {
 
     // out [MR, width] = start [MR, width] + a [MR, depth] w [depth, width]
     // The start is added last: until then it has time to arrive from wherever it is.
-    // Not inlined, so that its accumulators have all registers to themselves.
     template <int MR>
-    static __attribute__((noinline)) void tile(Matrix<Real> out, Matrix<const Real> start,
-                                               Matrix<const Real> a, const Real* w, Size depth) {
+    static APART void tile(Matrix<Real> out, Matrix<const Real> start, Matrix<const Real> a,
+                           const Real* w, Size depth) {
         for (int m = 0; m < MR; ++m) __builtin_prefetch(start.row(m));
         V sum[MR][NV] = {};
         for (Size k = 0; k < depth; ++k, w += width) add_outer<MR>(sum, a.data + k, a.stride, w);

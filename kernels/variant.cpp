@@ -1,11 +1,11 @@
 // The kernels for one instruction set. CMake compiles this file once per variant, with the
 // flags of the set and its name in THROUGHTIME_VARIANT; the only symbol it exports is a table.
-#include "backward.h"
 #include "ceilings.h"
 #include "elman.h"
 #include "forward.h"
 #include "gru.h"
 #include "lstm.h"
+#include "parts.h"
 #include "stream.h"
 
 namespace throughtime {

@@ -6,7 +6,10 @@
 // products of the transposed [x 1 h_before] with da as it stands. They are summed in panels, one
 // after the other in memory, and transposed to where they belong in the end. The sums over a block
 // begin at 0 and are added to the whole, so that a long sequence loses no more digits than its
-// number of blocks. Those of peepholes, which act unit by unit, the cell adds up itself.
+// number of blocks.
+//
+// With LayerNorm dz and da are those of the products, W_ih x and W_hh h; the gradients of biases
+// and gains behind it, and those of peepholes, are added up unit by unit where they arise.
 #pragma once
 
 #include "pack.h"
@@ -29,6 +32,9 @@ class WeightSums {
     WeightSums(const Sizes& sizes, Size R, Size da_stride, Take take)
         : I(sizes.I),
           H(sizes.H),
+          normalises(sizes.normalises),
+          splits(Cell::splits || normalises),
+          rows_by_unit(num_rows_by_unit(sizes)),
           panels(num_panels(Cell::G * H, P::width)),
           R(R),
           n_stride(row_stride<Real>(R)),
@@ -38,19 +44,20 @@ class WeightSums {
         zeros = take(P::width);
         dh_fresh = take(H);
         dc_fresh = take(H);
-        dpeepholes = take(Cell::P * H);
+        by_unit = take(rows_by_unit * H);
     }
 
     static Size elements(const Sizes& sizes) {
-        return num_panels(Cell::G * sizes.H, P::width) * (sizes.I + 1 + Cell::splits + sizes.H) *
+        const Size splits = Cell::splits || sizes.normalises;
+        return num_panels(Cell::G * sizes.H, P::width) * (sizes.I + 1 + splits + sizes.H) *
                    P::width +
-               rounded_up(Cell::P * sizes.H, P::width);
+               rounded_up(num_rows_by_unit(sizes) * sizes.H, P::width);
     }
 
     // Where the sums are: among those of all lanes, or with null in room of this run.
     template <class Take>
     void keep_in(Real* of_lanes, const Lane& lane, Take take) {
-        const Size own = at_peepholes() + rounded_up(Cell::P * H, P::width);
+        const Size own = at_by_unit() + rounded_up(rows_by_unit * H, P::width);
         sums = of_lanes ? of_lanes + lane.index() * own : take(own);
     }
 
@@ -60,21 +67,8 @@ class WeightSums {
         for (Size n = 0; n < n_stride; ++n) columns[I * n_stride + n] = 1;
         for (Size v = 0; v < P::width; ++v) zeros[v] = 0;
         for (Size u = 0; u < H; ++u) dh_fresh[u] = dc_fresh[u] = 0;
-        for (Size k = 0; k < at_peepholes() + Cell::P * H && clears; ++k) sums[k] = 0;
-    }
-
-    // The same of the peepholes of a member's units, as are the next.
-    void start_peepholes(Size begin, Size end) {
-        for_peepholes(begin, end, [&](Size k) { dpeepholes[k] = 0; });
-    }
-
-    // Adds the sums over a block, which begin again at 0.
-    void add_peepholes(Size begin, Size end, bool is_first) {
-        Real* total = sums + at_peepholes();
-        for_peepholes(begin, end, [&](Size k) {
-            total[k] = is_first ? dpeepholes[k] : total[k] + dpeepholes[k];
-            dpeepholes[k] = 0;
-        });
+        for (Size k = 0; k < rows_by_unit * H; ++k) by_unit[k] = 0;
+        for (Size k = 0; k < at_by_unit() + rows_by_unit * H && clears; ++k) sums[k] = 0;
     }
 
     // Rows n, ..., n + count - 1 of the block, `side` at most.
@@ -88,11 +82,22 @@ class WeightSums {
     // group share the panels.
     void add(const Real* dz, const Real* da, Size rows, bool is_first, const Group& group) {
         const Share mine = share_of(panels, group.index, group.count);
-        if (Cell::splits) {
+        if (splits) {
             add_products(dz, 0, 0, I + 1, rows, is_first, mine);
             add_products(da, I, I + 1, 1 + H, rows, is_first, mine);
         } else {
             add_products(dz, 0, 0, I + 1 + H, rows, is_first, mine);
+        }
+    }
+
+    // The same of what was summed unit by unit, for these units, and begins again at 0.
+    void add_by_unit(Size begin, Size end, bool is_first) {
+        Real* total = sums + at_by_unit();
+        for (Size row = 0; row < rows_by_unit * H; row += H) {
+            for (Size k = row + begin; k < row + end; ++k) {
+                total[k] = is_first ? by_unit[k] : total[k] + by_unit[k];
+                by_unit[k] = 0;
+            }
         }
     }
 
@@ -109,9 +114,9 @@ class WeightSums {
         }
     }
 
-    void add_peepholes_of(const WeightSums& part) const {
-        const Size at = at_peepholes();
-        for (Size k = at; k < at + Cell::P * H; ++k) sums[k] += part.sums[k];
+    void add_by_unit_of(const WeightSums& part) const {
+        const Size at = at_by_unit();
+        for (Size k = at; k < at + rows_by_unit * H; ++k) sums[k] += part.sums[k];
     }
 
     // Writes this member's share of the gradients.
@@ -128,9 +133,10 @@ class WeightSums {
                     rows, count);
             };
             write_to(gradients.weight_ih, 0, I);
+            write_to(gradients.weight_hh, I + 1 + splits, H);
+            if (normalises) continue;
             write_to(gradients.bias_ih, I, 1);
-            write_to(gradients.bias_hh, I + Cell::splits, 1);
-            write_to(gradients.weight_hh, I + 1 + Cell::splits, H);
+            write_to(gradients.bias_hh, I + splits, 1);
         }
     }
 
@@ -139,26 +145,36 @@ class WeightSums {
         if (dc) std::memcpy(dc + d * H, dc_fresh, H * sizeof(Real));
     }
 
-    void write_peepholes(Real* to) const {
-        if (to) std::memcpy(to, sums + at_peepholes(), Cell::P * H * sizeof(Real));
+    // Writes what was summed unit by unit.
+    void write_by_unit(const WeightGradients<Real>& to) const {
+        const Real* from = sums + at_by_unit();
+        const auto write_rows = [&](Real* gradient, Size rows) {
+            if (gradient) std::memcpy(gradient, from, rows * H * sizeof(Real));
+            from += rows * H;
+        };
+        write_rows(to.peepholes, Cell::P);
+        if (!normalises) return;
+        for (Real* of : {to.bias_ih, to.bias_hh, to.norm_ih, to.norm_hh}) write_rows(of, Cell::G);
     }
+
+    // [P, H] and [G, H] sums over the block: of peepholes, and with LayerNorm of the biases and the
+    // gains of W_ih x (0) or W_hh h (1).
+    Real* of_peepholes() const { return by_unit; }
+    Real* of_bias(Size which) const { return by_unit + (Cell::P + which * Cell::G) * H; }
+    Real* of_gain(Size which) const { return of_bias(2 + which); }
 
     Real *dh_fresh, *dc_fresh;  // [H] gradients of the state that resets begin with
-    Real* dpeepholes;           // [P, H] sums over the block
 
   private:
-    // Where the sums of the peepholes stand, [P, H]: behind the panels.
-    Size at_peepholes() const { return panels * num_sums() * P::width; }
-
-    template <class Body>
-    void for_peepholes(Size begin, Size end, Body body) {
-        for (Size p = 0; p < Cell::P; ++p) {
-            for (Size k = p * H + begin; k < p * H + end; ++k) body(k);
-        }
+    static Size num_rows_by_unit(const Sizes& sizes) {
+        return Cell::P + (sizes.normalises ? 4 * Cell::G : 0);
     }
 
+    // Where these stand among the sums: behind the panels.
+    Size at_by_unit() const { return panels * num_sums() * P::width; }
+
     // Rows of a panel of sums: inputs, 1 and states; the 1 twice where da and dz differ.
-    Size num_sums() const { return I + 1 + Cell::splits + H; }
+    Size num_sums() const { return I + 1 + splits + H; }
 
     // sums [panels, row + count, width] += columns [first + count, rows] da [rows, G, H]
     void add_products(const Real* da, Size first, Size row, Size count, Size rows, bool is_first,
@@ -179,10 +195,13 @@ class WeightSums {
         }
     }
 
-    Size I, H, panels, R, n_stride, da_stride;
+    Size I, H;
+    bool normalises;
+    Size splits, rows_by_unit, panels, R, n_stride, da_stride;
     Real* columns;  // [I + 1 + H, R]
     Real* right;    // [panels, R, width] da of the block
-    Real* sums;     // [panels, num_sums, width], and of peepholes
+    Real* by_unit;  // [rows_by_unit, H] sums over the block
+    Real* sums;     // [panels, num_sums, width], then [rows_by_unit, H]
     Real* zeros;    // [width]
 };
 

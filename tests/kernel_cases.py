@@ -149,7 +149,7 @@ class Kernel:
     def weights(self, tensors):
         D = self.case.D
         kinds = len(tensors) // D
-        padded = [(*tensors[d * kinds : (d + 1) * kinds], *[None] * 3)[:5] for d in range(D)]
+        padded = [(*tensors[d * kinds : (d + 1) * kinds], *[None] * 5)[:7] for d in range(D)]
         return addresses([weight for direction in padded for weight in direction])
 
     def new(self, *shape):
@@ -163,7 +163,7 @@ class Kernel:
         c = self.new(N, case.D, case.H) if training and case.num_states == 2 else None
         gates = self.new(N, case.D, S, case.H) if training and S else None
         inputs = [case.x, *pair(given.get("states", case.states))]
-        inputs += [*pair(given.get("fresh", case.fresh)), None, None]
+        inputs += [*pair(given.get("fresh", case.fresh)), *[None] * 5]
         outputs = [y, *pair(finals), c, gates]
         crossing = (self.weights(case.weights), addresses(outputs + inputs))
         self.layer.forward(*crossing, self.sequence, self.threads)
@@ -179,7 +179,7 @@ class Kernel:
             for group in (case.states, case.fresh, case.weights)
         )
         tensors = [dx, *pair(dstates), *pair(dfresh), gradients[0], None, *pair(gradients[1:])]
-        tensors += [case.x, y, c, gates, *pair(case.states), *pair(case.fresh), None, None]
+        tensors += [case.x, y, c, gates, *pair(case.states), *pair(case.fresh), *[None] * 5]
         crossing = (self.weights(case.weights), self.weights(dweights), addresses(tensors))
         self.layer.backward(*crossing, self.sequence, self.threads)
         return [dx.sum(0), *dstates, *dfresh, *dweights]

@@ -25,6 +25,8 @@ struct Case {
     bool draws_zoneout = false;                 // shares of every unit and step
     double keep_h_share = 0, keep_c_share = 0;  // of all of them
     Nonlinearity g = Nonlinearity::tanh;        // of the Elman cell with any
+    bool has_mask = false;                      // of the recurrent product
+    bool normalises = false;                    // LayerNorm
 
     Size G() const { return num_gates[int(cell)]; }
     Size S() const { return num_saved[int(cell)]; }
@@ -68,6 +70,8 @@ struct Case {
         if (hands_in_dc) text += " dc";
         if (draws_zoneout) text += " zoneout";
         if (keep_h_share != 0 || keep_c_share != 0) text += " zoneout in shares";
+        if (has_mask) text += " mask";
+        if (normalises) text += " LayerNorm";
         return text;
     }
 };
@@ -76,15 +80,15 @@ constexpr CellKind every_cell[] = {CellKind::elman_tanh, CellKind::elman_relu,  
                                    CellKind::gru,        CellKind::coupled_lstm, CellKind::elman};
 
 // What goes in and comes out of one forward and one backward run; shapes as in kernels.h. Of
-// weights the order is weight_ih, weight_hh, bias_ih, bias_hh, peepholes.
+// weights the order is weight_ih, weight_hh, bias_ih, bias_hh, peepholes, norm_ih, norm_hh.
 template <class Real>
 struct Tensors {
     using Tensor = std::vector<Real>;
-    Tensor x, h0, c0, h_fresh, c_fresh, weights[2][5], dy, dc, dh_n, dc_n;
-    Tensor keep_h, keep_c;
+    Tensor x, h0, c0, h_fresh, c_fresh, weights[2][7], dy, dc, dh_n, dc_n;
+    Tensor mask, keep_h, keep_c;
     std::vector<std::uint8_t> reset;
-    Tensor y, h_n, c_n, c, gates;
-    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][5];
+    Tensor y, h_n, c_n, c, gates, normalised, scales;
+    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][7];
 };
 
 // Calls body(a tensor, its elements, the scale of its numbers) for everything that goes in; what
@@ -101,10 +105,12 @@ void for_inputs(const Case& job, Tensors<Real>& tensors, Body body) {
             body(tensors.weights[d][k], rows * columns[k], 1 / std::sqrt(double(columns[k] + 1)));
         }
         body(tensors.weights[d][4], job.has_peepholes ? job.P() * job.H : 0, 0.7);
+        for (int k : {5, 6}) body(tensors.weights[d][k], job.normalises ? rows : 0, 0.7);
     }
     body(tensors.dy, N * job.D * job.H, 1.0);
     body(tensors.dc, job.hands_in_dc ? N * job.D * job.H : 0, 1.0);
     for (auto* gradient : {&tensors.dh_n, &tensors.dc_n}) body(*gradient, state, 1.0);
+    body(tensors.mask, job.has_mask ? state : 0, 1.5);
     for (auto* keep : {&tensors.keep_h, &tensors.keep_c}) {
         body(*keep, job.draws_zoneout ? N * job.D * job.H : 0, 1.0);
     }
@@ -129,6 +135,9 @@ void for_outputs(const Case& job, Tensors<Real>& tensors, Body body) {
             body("dweights", tensors.dweights[d][k], Size(tensors.weights[d][k].size()));
         }
         body("dpeepholes", tensors.dweights[d][4], Size(tensors.weights[d][4].size()));
+        for (int k : {5, 6}) {
+            body("dnorms", tensors.dweights[d][k], Size(tensors.weights[d][k].size()));
+        }
     }
 }
 

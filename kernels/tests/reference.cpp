@@ -1,5 +1,7 @@
 #include "reference.h"
 
+#include <array>
+#include <cmath>
 #include <utility>
 
 #include "reference_cells.h"
@@ -23,12 +25,17 @@ class Row {
                 std::copy_n(&tensors.h_fresh[d * H], H, h.begin());
                 std::copy_n(&tensors.c_fresh[d * H], H, c.begin());
             }
+            std::vector<double> read = h;
+            for (Size u = 0; u < H; ++u) read[u] *= mask(u);
             units.emplace_back(H);
+            products.push_back({product(0, tensors.x.data() + place(i) * job.I, job.I),
+                                product(1, read.data(), H)});
+            const std::vector<double> z = pre_activations(0), a = pre_activations(1);
             for (Size u = 0; u < H; ++u) {
                 Unit& unit = units[i][u];
                 for (Size g = 0; g < job.G(); ++g) {
-                    unit.z[g] = product(0, g * H + u, tensors.x.data() + place(i) * job.I, job.I);
-                    unit.a[g] = product(1, g * H + u, h.data(), H);
+                    unit.z[g] = z[g * H + u];
+                    unit.a[g] = a[g * H + u];
                 }
                 unit.h_before = h[u];
                 unit.c_before = c[u];
@@ -86,32 +93,88 @@ class Row {
         return i > 0 && tensors.reset[place(i - 1)];
     }
 
-    // Row m of W v + b; k = 0 of the input's weights, 1 of the state's.
-    double product(int k, Size m, const double* v, Size K) const {
-        double sum = job.bias ? tensors.weights[d][2 + k][m] : 0;
-        const double* row = tensors.weights[d][k].data() + m * K;
-        for (Size j = 0; j < K; ++j) sum += row[j] * v[j];
-        return sum;
+    double mask(Size u) const {
+        return job.has_mask ? tensors.mask[(d * job.B + b) * job.H + u] : 1;
     }
 
-    // Gradients of the weights, of x, and dh += da W_hh.
+    // W v, with k = 0 for the input's weights, 1 for the state's; with LayerNorm normalised.
+    struct Product {
+        std::vector<double> numbers;
+        double scale = 1;
+    };
+
+    Product product(int k, const double* v, Size K) const {
+        Product result{std::vector<double>(job.G() * job.H)};
+        for (Size m = 0; m < Size(result.numbers.size()); ++m) {
+            const double* row = tensors.weights[d][k].data() + m * K;
+            for (Size j = 0; j < K; ++j) result.numbers[m] += row[j] * v[j];
+        }
+        if (job.normalises) normalise(result);
+        return result;
+    }
+
+    static void normalise(Product& row) {
+        const double count = double(row.numbers.size());
+        double mean = 0, variance = 0;
+        for (const double number : row.numbers) mean += number / count;
+        for (double& number : row.numbers) {
+            number -= mean;
+            variance += number * number / count;
+        }
+        row.scale = 1 / std::sqrt(variance + 1e-5);
+        for (double& number : row.numbers) number *= row.scale;
+    }
+
+    // gain * v + b of the last step's product.
+    std::vector<double> pre_activations(int k) const {
+        std::vector<double> numbers = products.back()[k].numbers;
+        for (Size m = 0; m < Size(numbers.size()); ++m) {
+            if (job.normalises) numbers[m] *= tensors.weights[d][5 + k][m];
+            if (job.bias) numbers[m] += tensors.weights[d][2 + k][m];
+        }
+        return numbers;
+    }
+
+    // From the gradients of the pre-activations of step i those of their product, and those of
+    // biases and gains.
+    std::vector<double> normal_backward(int k, Size i) {
+        const Size K = job.G() * job.H;
+        const Product& row = products[i][k];
+        std::vector<double> d_row(K);
+        double mean = 0, along = 0;
+        for (Size m = 0; m < K; ++m) {
+            const Unit& unit = units[i][m % job.H];
+            const double out = (k == 0 ? unit.dz : unit.da)[m / job.H];
+            if (job.bias) tensors.dweights[d][2 + k][m] += out;
+            d_row[m] = out;
+            if (!job.normalises) continue;
+            tensors.dweights[d][5 + k][m] += out * row.numbers[m];
+            d_row[m] *= tensors.weights[d][5 + k][m];
+            mean += d_row[m] / double(K);
+            along += d_row[m] * row.numbers[m] / double(K);
+        }
+        for (Size m = 0; m < K && job.normalises; ++m) {
+            d_row[m] = (d_row[m] - mean - row.numbers[m] * along) * row.scale;
+        }
+        return d_row;
+    }
+
+    // Gradients of the weights, of x, and dh += mask * (da W_hh).
     void product_backward(Size i, std::vector<double>& dh) {
         const Size H = job.H, I = job.I;
         const double* x = tensors.x.data() + place(i) * I;
         double* dx = tensors.dx.data() + (d * job.N() + place(i)) * I;
+        const std::vector<double> dz_row = normal_backward(0, i), da_row = normal_backward(1, i);
         for (Size m = 0; m < job.G() * H; ++m) {
-            const double dz = units[i][m % H].dz[m / H], da = units[i][m % H].da[m / H];
+            const double dz = dz_row[m], da = da_row[m];
             for (Size j = 0; j < I; ++j) {
                 tensors.dweights[d][0][m * I + j] += dz * x[j];
                 dx[j] += dz * tensors.weights[d][0][m * I + j];
             }
             for (Size j = 0; j < H; ++j) {
-                tensors.dweights[d][1][m * H + j] += da * units[i][j].h_before;
-                dh[j] += da * tensors.weights[d][1][m * H + j];
+                tensors.dweights[d][1][m * H + j] += da * mask(j) * units[i][j].h_before;
+                dh[j] += mask(j) * da * tensors.weights[d][1][m * H + j];
             }
-            if (!job.bias) continue;
-            tensors.dweights[d][2][m] += dz;
-            tensors.dweights[d][3][m] += da;
         }
     }
 
@@ -119,7 +182,8 @@ class Row {
     Tensors<double>& tensors;
     const std::vector<double>& slope_at;
     Size d, b, length;
-    std::vector<std::vector<Unit>> units;  // [steps visited, H]
+    std::vector<std::vector<Unit>> units;          // [steps visited, H]
+    std::vector<std::array<Product, 2>> products;  // [steps visited]
 };
 
 }  // namespace

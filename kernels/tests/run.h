@@ -23,6 +23,8 @@ void make_room(const Case& job, Tensors<Real>& tensors) {
     });
     tensors.c.resize(job.is_lstm() ? job.N() * job.D * job.H : 0);
     tensors.gates.resize(job.N() * job.D * job.S() * job.H);
+    tensors.normalised.resize(job.normalises ? 2 * job.N() * job.D * job.G() * job.H : 0);
+    tensors.scales.resize(job.normalises ? 2 * job.N() * job.D : 0);
 }
 
 inline RowTables tables_of(const Case& job) {
@@ -32,7 +34,7 @@ inline RowTables tables_of(const Case& job) {
 }
 
 inline Sizes sizes_of(const Case& job) {
-    return {job.N(), job.T, job.B, job.D, job.I, job.H};
+    return {job.N(), job.T, job.B, job.D, job.I, job.H, job.normalises};
 }
 
 // Null where the tensor is empty.
@@ -41,7 +43,8 @@ std::vector<Weights<Real>> weights_of(const Case& job, const Tensors<Real>& tens
     std::vector<Weights<Real>> weights;
     for (Size d = 0; d < job.D; ++d) {
         const auto& w = tensors.weights[d];
-        weights.push_back({w[0].data(), w[1].data(), w[2].data(), w[3].data(), w[4].data()});
+        weights.push_back({w[0].data(), w[1].data(), w[2].data(), w[3].data(), w[4].data(),
+                           w[5].data(), w[6].data()});
     }
     return weights;
 }
@@ -58,8 +61,11 @@ Forward<Real> forward_job(const Case& job, Tensors<Real>& tensors, const RowTabl
             .c0 = tensors.c0.data(),
             .h_fresh = tensors.h_fresh.data(),
             .c_fresh = tensors.c_fresh.data(),
+            .mask = tensors.mask.data(),
             .keep_h = tensors.keep_h.data(),
             .keep_c = tensors.keep_c.data(),
+            .normalised = tensors.normalised.data(),
+            .scales = tensors.scales.data(),
             .keep_h_share = Real(job.keep_h_share),
             .keep_c_share = Real(job.keep_c_share),
             .g = job.g,
@@ -101,8 +107,11 @@ Backward<Real> backward_job(const Case& job, Tensors<Real>& tensors, const RowTa
                             .c0 = tensors.c0.data(),
                             .h_fresh = tensors.h_fresh.data(),
                             .c_fresh = tensors.c_fresh.data(),
+                            .mask = tensors.mask.data(),
                             .keep_h = tensors.keep_h.data(),
                             .keep_c = tensors.keep_c.data(),
+                            .normalised = tensors.normalised.data(),
+                            .scales = tensors.scales.data(),
                             .keep_h_share = Real(job.keep_h_share),
                             .keep_c_share = Real(job.keep_c_share),
                             .g = job.g,
@@ -114,7 +123,7 @@ Backward<Real> backward_job(const Case& job, Tensors<Real>& tensors, const RowTa
     for (Size d = 0; d < job.D; ++d) {
         auto& dw = tensors.dweights[d];
         backward.weights[d] = {dw[0].data(), dw[1].data(), dw[2].data(), dw[3].data(),
-                               dw[4].data()};
+                               dw[4].data(), dw[5].data(), dw[6].data()};
     }
     return backward;
 }

@@ -81,13 +81,17 @@ class Layer:
 
         Args:
             weights: of each direction weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H],
-                bias_hh [G*H] and peepholes: [3, H] of an LSTM (of i, f, o), [2, H] of a coupled
-                one (f, o); all but the first two may be 0.
+                bias_hh [G*H], peepholes: [3, H] of an LSTM (of i, f, o), [2, H] of a coupled one
+                (f, o), and the gains of LayerNorm norm_ih [G*H] and norm_hh [G*H], both or none;
+                all but the first two may be 0.
             tensors: written: y [N, D, H], h_n [D, B, H], c_n [D, B, H] (LSTM, else 0); saved for
                 the backward pass or 0: c [N, D, H] (LSTM), gates [N, D, S, H]; read: x [N, I];
                 h0, c0 [D, B, H] or 0 for zeros; h_fresh, c_fresh [D, H], where a reset begins,
-                or 0 for zeros; keep_h, keep_c [N, D, H], zoneout's shares of the states before
-                that stay, or 0 for the same share everywhere.
+                or 0 for zeros; mask [D, B, H], with which the recurrent product reads mask * h,
+                or 0 for ones; keep_h, keep_c [N, D, H], zoneout's shares of the states before
+                that stay, or 0 for the same share everywhere; saved with LayerNorm or 0:
+                normalised [N, D, 2, G, H], the products W_ih x and W_hh h of mean 0 and
+                variance 1, and scales [N, D, 2], what they were multiplied with.
             sequence: the rows.
             threads: at most so many threads; the result has the same bits for any number.
             keep_h_share: the share where keep_h is 0.
@@ -120,7 +124,8 @@ class Layer:
             tensors: written: dx [D, N, I], to be summed over D; dh0, dc0 [D, B, H]; dh_fresh,
                 dc_fresh [D, H]; each may be 0; read: dy [N, D, H], dc [N, D, H] (LSTM: of c at
                 every step, as dy is of y), dh_n, dc_n [D, B, H], each or 0 for zeros; x, y, c,
-                gates, h0, c0, h_fresh, c_fresh, keep_h, keep_c as in `forward`.
+                gates, h0, c0, h_fresh, c_fresh, mask, keep_h, keep_c, normalised, scales as in
+                `forward`.
             sequence: as in `forward`.
             threads: as in `forward`.
             sums: where several runs sum the gradients of the weights, `num_sums` numbers; 0: here.
@@ -133,8 +138,8 @@ class Layer:
             ValueError: another number of addresses.
         """
 
-    def num_sums(self, B: int) -> int:
-        """How many numbers `sums` of a backward run holds for B rows."""
+    def num_sums(self, B: int, normalises: bool = False) -> int:
+        """How many numbers `sums` of a backward run holds for B rows; with LayerNorm or without."""
 
 class Session32:
     """A stack of layers and a readout in float32 that keep their state from step to step.

@@ -176,7 +176,7 @@ def backward(
     else:
         adds = sums.numbers is not None
         if sums.numbers is None:
-            sums.numbers = x.new_empty(layer.num_sums(rows.batch(x)))
+            sums.numbers = x.new_empty(layer.num_sums(rows.batch(x), call.normalises))
         kept = sums.numbers.data_ptr()
         layer.backward(addresses, gradients, tensors, sequence, threads, kept, adds, *noise.shares)
     total = x.new_empty(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
@@ -218,11 +218,11 @@ def _crossing(
 ) -> tuple[_kernels.Layer, list[int], _kernels.Sequence, int]:
     """What either pass needs of the other side: layer, addresses of weights, rows, threads."""
     kernel, D, rows, *_ = call
-    (H, P), shape = _sizes(kernel, weights), x.shape
+    (H, _), shape = _sizes(kernel, weights), x.shape
     T, tables = shape[0], _NO_TABLES
     if rows is not WHOLE:
         T, tables = rows.num_steps(x), _addresses(rows)
-    sizes = (kernel.name, x.dtype, D, shape[-1], H, kernel.nonlinearity, P)
+    sizes = (kernel.name, x.dtype, D, shape[-1], H, kernel.nonlinearity)
     return (
         packed_layer(weights[1], sizes),
         _addresses(_by_direction(call, weights)),

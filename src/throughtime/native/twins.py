@@ -21,7 +21,6 @@ WEIGHTS = (
     "peepholes",
     "norm_ih",
     "norm_hh",
-    "weight_hr",
 )
 """The weights of one direction in the order of the kernels; the first two are always there."""
 
@@ -61,9 +60,11 @@ def kernel_of(cell: AnyCell) -> Kernel | None:
     keeps = type(cell) is Zoneout
     inner = cell.cell if isinstance(cell, Zoneout) else cell
     if type(inner) is LSTM:
+        if inner.weight_hr is not None:
+            return None
         return _COUPLED_LSTM if inner.is_coupled else _LSTM
     if type(inner) is GRU:
-        return _GRU if inner.reset_after else _GRU_RESET_BEFORE
+        return _GRU if inner.reset_after else None
     if type(inner) is Elman and isinstance(inner.nonlinearity, str):
         # the first two tell their slope from h, which zoneout mixes with the h before
         tuned = None if keeps else _ELMAN.get(inner.nonlinearity)
