@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +16,52 @@ import throughtime as tt
 T, B, I, H = 5, 3, 2, 4
 
 
+class Tiring(tt.Cell):
+    """A cell of one's own: units that three slow ones tire, with noise while training."""
+
+    class State(NamedTuple):
+        h: Tensor  # [B, H]
+        slow: Tensor  # [B, 3]
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__([hidden_size, 3])
+        self.input = nn.Linear(input_size, hidden_size)
+        self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.tire = nn.Parameter(torch.randn(3, hidden_size))
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.input(x)
+
+    def step(self, z: Tensor, state: Any) -> Any:
+        a = z + self.recurrent(state.h) - state.slow @ self.tire
+        if self.training:
+            a = a + 0.1 * torch.randn_like(a)
+        h = torch.tanh(a)
+        return self.State(h, 0.8 * state.slow + 0.2 * h @ self.tire.T)
+
+
+def layer_of(
+    cell: type[tt.Cell],
+    input_size: int,
+    hidden_size: int,
+    dtype: Any = None,
+    bias: bool = True,
+    **options: Any,
+) -> tt.Layer:
+    """A layer of any cell, with the arguments of the others; biases are what the cell has."""
+    make_cell = partial(cell, hidden_size=hidden_size)
+    return tt.Layer(make_cell, input_size, **options).to(dtype)
+
+
+own_layer = partial(layer_of, Tiring)
+
+
 @dataclass(frozen=True)
 class Case:
     """One kind of layer beside its counterpart in torch."""
 
     name: str
-    layer: type[nn.Module]
+    layer: Callable[..., nn.Module]
     torch_layer: type[nn.Module] | None
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -92,8 +133,12 @@ OPTIONS = [
             "zoneout": 0.2,
         },
     ),
+    Case("own-cell", partial(layer_of, Tiring), None),
 ]
-"""Every option that changes a cell, alone and together; torch has no counterpart."""
+"""Every option that changes a cell, alone and together, and a cell of one's own.
+
+Torch has no counterpart.
+"""
 
 SINGLE_CASES = [
     Case("rnn-tanh", tt.RNNCell, nn.RNNCell),

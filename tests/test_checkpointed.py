@@ -208,7 +208,7 @@ class Memory:
 
 
 @pytest.mark.parametrize("budget", [140_000, 300_000, 1_000_000])
-@pytest.mark.parametrize("name", ["lstm", "own-cell"])
+@pytest.mark.parametrize("name", ["lstm", "own-module"])
 def test_what_is_kept_stays_within_the_memory_and_makes_use_of_it(name, budget):
     module, x, memory = unroll_named(name), torch.randn(5000, 1, I).double(), Memory()
     with saved_tensors_hooks(memory.keep, lambda kept: kept.tensor):
@@ -279,7 +279,7 @@ def test_tokens_have_a_batch_and_no_gradient():
 
 
 def test_a_state_that_is_a_view_is_kept_without_what_it_looks_into():
-    module, seen = unroll_named("own-cell"), []
+    module, seen = unroll_named("own-module"), []
 
     def unroll(x, state):
         seen.append(state)

@@ -53,14 +53,15 @@ def test_the_scripts_of_the_lecture_draw_its_pictures(tmp_path):
 
 SHOWN = {
     "next_character": "the gradient travels back through time",
-    "plain_loop": "0.0",  # nats a step: it has learnt
+    "leaky_rate_cell": r"8\d% of the choices are right, 8\d% by the mean.*\n.*all: True",
+    "plain_loop": r"0\.0",  # nats a step: it has learnt
 }
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.py")), ids=lambda f: f.stem)
 def test_an_example_runs_to_its_end(file, capsys):
     runpy.run_path(str(file), run_name="__main__")
-    assert SHOWN[file.stem] in capsys.readouterr().out
+    assert re.search(SHOWN[file.stem], capsys.readouterr().out)
 
 
 def test_the_commands_of_the_readme_exist():

@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import pytest
 import torch
-from cases import CASES, OPTIONS, I, flat, random_state
+from cases import CASES, OPTIONS, I, flat
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+import throughtime as tt
 from throughtime import native
 
 each_path = pytest.mark.parametrize("path", ["kernel", "loop"])
@@ -32,13 +33,17 @@ class Call:
         x, reset, is_flipped = self.x, self.reset, self.layer.batch_first
         if is_flipped:
             x, reset = x.transpose(0, 1), None if reset is None else reset.transpose(0, 1)
-        y, *final = flat(self.layer(x, hx, lengths=self.lengths, reset=reset))
-        return [y.transpose(0, 1) if is_flipped else y, *final]
+        y, final = self.layer(x, hx, lengths=self.lengths, reset=reset)
+        final = final.to_torch() if isinstance(final, tt.States) else final
+        return [y.transpose(0, 1) if is_flipped else y, *flat(final)]
 
-    @staticmethod
-    def packed(fields):
-        """A state in the form of torch.nn."""
-        return tuple(fields) if len(fields) == 2 else fields[0]
+    def packed(self, fields):
+        """A state in the form of torch.nn; `States` for a cell that torch does not know."""
+        if not isinstance(self.layer, tt.Layer):
+            return tuple(fields) if len(fields) == 2 else fields[0]
+        start = self.layer.initial_state(1)
+        by_layer = zip(*(field.chunk(len(start)) for field in fields), strict=True)
+        return tt.States(type(start[0])(*layer) for layer in by_layer)
 
     def beginning(self):
         """What a row begins afresh from."""
@@ -74,7 +79,8 @@ def calls(draw, directions=(1, 2), layers=(1, 2), least_steps=1):
     lengths = draw(st.lists(st.integers(0, T), min_size=B, max_size=B))
     resets = draw(st.lists(st.booleans(), min_size=T * B, max_size=T * B))
     x = torch.randn(T, B, I, dtype=torch.float64, requires_grad=True)
-    state = flat(random_state(layer, layer.num_layers * (1 + layer.bidirectional), B))
+    fields = flat(layer.initial_state(B).to_torch())
+    state = [torch.randn_like(field).requires_grad_() for field in fields]
     return Call(layer, x, state, torch.tensor(lengths), torch.tensor(resets).view(T, B))
 
 
@@ -193,11 +199,15 @@ def flipped(sequence, lengths):
     return sequence[places, torch.arange(len(lengths))]
 
 
-def swapped(layer):
-    """The weights of each direction under the names of the other."""
+def swap_directions(layer, patch):
+    """Each direction gets the weights of the other."""
+    if isinstance(layer, tt.Layer):
+        patch.setattr(layer.layers[0], "_modules", dict(enumerate(reversed(layer.layers[0]))))
+        return
     weights = dict(layer.named_parameters())
-    reverse = {name: f"{name}_reverse" for name in weights if not name.endswith("_reverse")}
-    return {n: weights[r] for n, r in reverse.items()} | {r: weights[n] for n, r in reverse.items()}
+    for name in [name for name in weights if not name.endswith("_reverse")]:
+        patch.setitem(layer._parameters, name, weights[f"{name}_reverse"])
+        patch.setitem(layer._parameters, f"{name}_reverse", weights[name])
 
 
 def mirrored(call):
@@ -214,8 +224,7 @@ def test_the_reverse_direction_is_the_forward_one_over_flipped_rows(path, call):
     call.reset[0] = False  # it would have no counterpart behind the end
     with on(path), pytest.MonkeyPatch.context() as patch:
         y, *finals = call.run()
-        for name, weight in swapped(call.layer).items():
-            patch.setitem(call.layer._parameters, name, weight)
+        swap_directions(call.layer, patch)
         other_y, *other_finals = mirrored(call).run()
     expected = flipped(other_y, call.lengths).roll(y.shape[2] // 2, dims=2)
     check_law([y, *finals], [expected, *(field.flip(0) for field in other_finals)], call.leaves)

@@ -178,7 +178,6 @@ def test_rows_that_are_not_there_are_refused(rows):
     ("model", "message"),
     [
         (tt.LSTM(I, H, bidirectional=True), "bidirectional"),
-        (tt.LSTM(I, H, proj_size=2), "proj_size"),
         (nn.LSTM(I, H), "got LSTM"),
         ([tt.GRU(I, H), nn.ReLU()], "got ReLU"),
         (nn.Linear(I, O), "got Linear"),

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import CASES, B, H, I, T
+from cases import CASES, B, H, I, T, own_layer
 
 import throughtime as tt
 from throughtime.bptt import Truncated
@@ -16,6 +16,7 @@ LAYERS = {
     "one-layer": lambda: tt.GRU(I, H),
     "without-bias": lambda: tt.LSTM(I, H, 2, bias=False),
     "projection": lambda: tt.LSTM(I, 6, 2, proj_size=H),
+    "own-cell": lambda: own_layer(I, H, num_layers=2).eval(),
 }
 every_layer = pytest.mark.parametrize("name", LAYERS)
 both = pytest.mark.parametrize("take_apart", [by_step, by_lag])
@@ -52,7 +53,8 @@ def step_by_step(layer, x):
 
 def named(layer, parts):
     """The parts in the order of the layer's parameters."""
-    flat = {f"{n}_l{depth}": part for depth, own in enumerate(parts) for n, part in own.items()}
+    name = "layers.{}.0.{}" if isinstance(layer, tt.Layer) else "{1}_l{0}"
+    flat = {name.format(depth, n): p for depth, own in enumerate(parts) for n, p in own.items()}
     return [flat[name] for name, _ in layer.named_parameters()]
 
 

@@ -1,16 +1,16 @@
-"""Unrolls of every kind that a strategy may be handed: layers, modules, own cells."""
+"""Unrolls of every kind that a strategy may be handed: layers, modules, cells of one's own."""
 
 from typing import NamedTuple
 
 import torch
-from cases import CASES, H, I
+from cases import CASES, H, I, own_layer
 from torch import nn
 
 import throughtime as tt
 
 
 class Leaky(nn.Module):
-    """A cell of one's own, h_t = a h_{t-1} + (1 - a) tanh(W x_t + U h_{t-1}), that counts steps."""
+    """A module of one's own that counts steps: h_t = 0.7 h_{t-1} + 0.3 tanh(W x_t + U h_{t-1})."""
 
     class State(NamedTuple):
         h: torch.Tensor
@@ -51,7 +51,8 @@ UNROLLS = {
     "torch-lstm": lambda: nn.LSTM(I, H, num_layers=2),
     "torch-gru": lambda: nn.GRU(I, H),
     "projection": lambda: tt.LSTM(I, 6, proj_size=H),
-    "own-cell": Leaky,
+    "own-module": Leaky,
+    "own-cell": lambda: own_layer(I, H, num_layers=2).eval(),
     "stacked": Stacked,
     **{case.name: lambda case=case: case.layer(I, H, **case.options) for case in CASES},
 }

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from throughtime import init as init
     from throughtime import stream as stream
+    from throughtime.cells import Cell as Cell
     from throughtime.layers import GRU as GRU
     from throughtime.layers import LSTM as LSTM
     from throughtime.layers import RNN as RNN
     from throughtime.layers import GRUCell as GRUCell
+    from throughtime.layers import Layer as Layer
     from throughtime.layers import LSTMCell as LSTMCell
     from throughtime.layers import RNNCell as RNNCell
     from throughtime.layers import States as States
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = dict.fromkeys(
-    ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "States", "convert"], "layers"
+    ["GRU", "LSTM", "Layer", "RNN", "GRUCell", "LSTMCell", "RNNCell", "States", "convert"], "layers"
 )
+_HOME["Cell"] = "cells"
 _HOME["export_onnx"] = "onnx"
 _MODULES = "bptt cells decode errors init instruments layers native stream".split()
 

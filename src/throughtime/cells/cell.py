@@ -25,7 +25,7 @@ State = HiddenState | LSTMState
 S = TypeVar("S", bound=tuple[Tensor, ...])
 
 
-class Cell(Protocol[S]):
+class CellLike(Protocol[S]):
     """One step of a recurrent network.
 
         z_t = project(x_t),   state_t = step(z_t, state_{t-1})
@@ -39,7 +39,7 @@ class Cell(Protocol[S]):
         """The input's part of the pre-activations, [..., I] to [..., G*H]."""
         ...
 
-    def step(self, z: Tensor, state: S) -> S:
+    def step(self, z: Tensor, state: S, /) -> S:
         """The state after one step, from the projected input z, [B, G*H], and the state before."""
         ...
 
@@ -48,7 +48,7 @@ class Cell(Protocol[S]):
         ...
 
 
-AnyCell = Cell[Any]
+AnyCell = CellLike[Any]
 
 
 class Inside(NamedTuple):
@@ -59,7 +59,7 @@ class Inside(NamedTuple):
     state: Any  # the new one
 
 
-class OpenCell(Cell[S], Protocol[S]):
+class OpenCell(CellLike[S], Protocol[S]):
     """A cell that shows what a step is made of; all of ours do.
 
     `inside` may be asked for one step, [B, ·], or for all of a sequence at once, [T, B, ·].

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from throughtime.cells import AnyCell, State
+from throughtime.cells import AnyCell, Cell, State
 from throughtime.errors import OptionError, ShapeError
 
 WeightGradients = list[dict[str, Tensor]]
@@ -144,8 +144,8 @@ def _step(cells: Sequence[AnyCell], x: Tensor, states: Sequence[Any]) -> tuple[_
     new_states = []
     for cell, state in zip(cells, states, strict=True):
         own = _own_weights(cell)
-        cell, start = _with(cell, own), [field.detach().requires_grad_() for field in state]
-        new = cell.step(cell.project(x), type(state)(*start))
+        start = [field.detach().requires_grad_() for field in state]
+        new = _step_with(cell, own, x, type(state)(*start))
         before, after, weights = [*start, *before], [*new, *after], [*weights, *own.values()]
         new_states.append(new)
         x = new[0]
@@ -191,9 +191,10 @@ def _pull(outputs: list[Tensor], inputs: list[Tensor], gradients: list[Tensor]) 
 
 def _own_weights(cell: AnyCell) -> dict[str, Tensor]:
     """A cell's weights, by name, as leaves that share its memory."""
+    named = dict(cell.named_parameters()) if isinstance(cell, Cell) else vars(cell)
     own = {
         name: value.detach().requires_grad_()
-        for name, value in vars(cell).items()
+        for name, value in named.items()
         if isinstance(value, Tensor)
     }
     if not own:
@@ -204,11 +205,13 @@ def _own_weights(cell: AnyCell) -> dict[str, Tensor]:
     return own
 
 
-def _with(cell: AnyCell, weights: dict[str, Tensor]) -> AnyCell:
-    """The same cell over other weights."""
+def _step_with(cell: AnyCell, weights: dict[str, Tensor], x: Tensor, state: Any) -> Any:
+    """One step of the same cell over other weights."""
+    if isinstance(cell, Cell):
+        return torch.func.functional_call(cell, weights, (x, state))
     twin = copy.copy(cell)
     vars(twin).update(weights)
-    return twin
+    return twin.step(twin.project(x), state)
 
 
 def _zeros(cells: Sequence[AnyCell], num_parts: int) -> WeightGradients:

@@ -2,6 +2,7 @@
 
 from throughtime.layers.conversion import convert
 from throughtime.layers.gru import GRU
+from throughtime.layers.layer import Layer
 from throughtime.layers.lstm import LSTM
 from throughtime.layers.recurrent import Recurrent
 from throughtime.layers.rnn import RNN
@@ -17,6 +18,7 @@ __all__ = [
     "RNN",
     "GRUCell",
     "LSTMCell",
+    "Layer",
     "RNNCell",
     "Recurrent",
     "States",

@@ -23,19 +23,21 @@ def check_type(name: str, value: Any, kind: type) -> None:
         )
 
 
+def check_positive(name: str, size: int) -> None:
+    """Refuses a size below one."""
+    if size <= 0:
+        raise OptionError(f"{name} must be at least 1, got {size}; pass a positive number.")
+
+
 def read_sizes(input_size: int, hidden_size: Any, num_layers: int) -> tuple[int, ...]:
     """H of every layer, from one number for all or one for each; refuses sizes below one."""
     is_one = isinstance(hidden_size, int) or not isinstance(hidden_size, Sequence)
     sizes = (hidden_size,) if is_one else tuple(hidden_size)
     for size in sizes:
         check_type("hidden_size", size, int)
-    for name, size in (
-        ("input_size", input_size),
-        ("hidden_size", min(sizes, default=0)),
-        ("num_layers", num_layers),
-    ):
-        if size <= 0:
-            raise OptionError(f"{name} must be at least 1, got {size}; pass a positive number.")
+    check_positive("input_size", input_size)
+    check_positive("hidden_size", min(sizes, default=0))
+    check_positive("num_layers", num_layers)
     if not is_one and num_layers not in (1, len(sizes)):
         raise OptionError(
             f"hidden_size must have one number for each of the num_layers = {num_layers} layers, "
@@ -200,6 +202,24 @@ def check_states(hx: Any, cells: Sequence[Sequence[AnyCell]], batch: int, x: Ten
                 )
             if like.dtype == x.dtype:
                 check_like(f"hx[{index}].{name}", field, x)
+
+
+def check_step(cell: AnyCell, new: Any, before: Any) -> None:
+    """Refuses what is no state like the one before the step."""
+    fields = type(before).__name__ + f"({', '.join(before._fields)})"
+    if type(new) is not type(before):
+        raise ShapeError(
+            f"the step of {type(cell).__name__} must return {fields}, got {type(new).__name__}; "
+            "return the next state."
+        )
+    for name, field, old in zip(new._fields, new, before, strict=True):
+        if not isinstance(field, Tensor) or (field.shape, field.dtype) != (old.shape, old.dtype):
+            is_tensor = isinstance(field, Tensor)
+            came = f"{list(field.shape)} of {field.dtype}" if is_tensor else type(field).__name__
+            raise ShapeError(
+                f"{name} from the step of {type(cell).__name__} must be {list(old.shape)} of "
+                f"{old.dtype} like the state before, got {came}; make both the same."
+            )
 
 
 def match_autocast(x: Tensor, hx: Any, weight: Tensor) -> tuple[Tensor, Any]:

@@ -13,13 +13,46 @@ from throughtime.errors import OptionError
 from throughtime.layers.recurrent import Recurrent
 
 Arrays = tuple[Any, ...]
+Model = nn.Module | Sequence[nn.Module]
 
 
-def plain_weights(model: nn.Module | Sequence[nn.Module]) -> tuple[list[Arrays], Arrays | None]:
-    """Layers and readout of a stack of recurrent layers, as copies in numpy arrays.
+def parts_of(model: Model) -> tuple[list[Recurrent], nn.Linear | None]:
+    """The recurrent layers of a stack that runs forward in time, and its readout.
 
     Args:
         model: a recurrent layer, or a sequence of them that may end with an `nn.Linear`.
+
+    Raises:
+        OptionError: something else is in the model, or nothing.
+    """
+    parts: list[Any] = [model] if isinstance(model, Recurrent) else _children(model)
+    readout = parts.pop() if len(parts) > 1 and isinstance(parts[-1], nn.Linear) else None
+    if not parts:
+        raise OptionError("layers must be one or more, got none; pass a recurrent layer.")
+    for part in parts:
+        if not isinstance(part, Recurrent):
+            raise OptionError(
+                "the model must be made of recurrent layers of this library and end with nn.Linear "
+                f"or nothing, got {type(part).__name__}; pass the layers alone."
+            )
+        if part.bidirectional:
+            raise OptionError(
+                "the model must run forward only, got a bidirectional layer, which needs the end "
+                "of its sequence; use one with bidirectional=False."
+            )
+    return parts, readout
+
+
+def is_plain(part: Recurrent) -> bool:
+    """Whether a layer is made of the cells of `torch.nn` and nothing else."""
+    return not part.residual and all(_plain_name(cell) is not None for (cell,) in part.cells())
+
+
+def plain_weights(model: Model) -> tuple[list[Arrays], Arrays | None]:
+    """Layers and readout of a stack of recurrent layers, as copies in numpy arrays.
+
+    Args:
+        model: as of `parts_of`.
 
     Returns:
         layers: of each (cell, weight_ih, weight_hh, bias_ih, bias_hh), biases may be None.
@@ -28,20 +61,9 @@ def plain_weights(model: nn.Module | Sequence[nn.Module]) -> tuple[list[Arrays],
     Raises:
         OptionError: something else is in the model, which is named.
     """
-    parts: list[Any] = [model] if isinstance(model, Recurrent) else _children(model)
-    readout: Arrays | None = None
-    if len(parts) > 1 and isinstance(parts[-1], nn.Linear):
-        linear: Any = parts.pop()
-        readout = (_array(linear.weight), _array(linear.bias))
-    layers: list[Arrays] = []
-    for part in parts:
-        if not isinstance(part, Recurrent):
-            raise OptionError(
-                "the model must be made of recurrent layers of this library and end with nn.Linear "
-                f"or nothing, got {type(part).__name__}; pass the layers alone."
-            )
-        layers += _layers_of(part)
-    return layers, readout
+    parts, linear = parts_of(model)
+    readout = None if linear is None else (_array(linear.weight), _array(linear.bias))
+    return [layer for part in parts for layer in _layers_of(part)], readout
 
 
 def _children(model: Any) -> list[Any]:
@@ -51,21 +73,15 @@ def _children(model: Any) -> list[Any]:
 
 
 def _layers_of(part: Recurrent) -> Iterator[Arrays]:
-    for directions in part.cells():
-        if len(directions) > 1:
-            raise OptionError(
-                "the model must run forward only, got a bidirectional layer, which needs the end "
-                "of its sequence; use one with bidirectional=False."
-            )
-        cell: Any = directions[0]
-        name = _plain_name(cell)
-        if name is None or part.residual:
-            raise OptionError(
-                "the model must have the cells of torch.nn without projection and without further "
-                f"options, got {part}; leave them out."
-            )
+    if not is_plain(part):
+        raise OptionError(
+            "the model must have the cells of torch.nn without projection and without further "
+            f"options, got {type(part).__name__}({part.extra_repr()}); leave them out."
+        )
+    for (each,) in part.cells():
+        cell: Any = each
         yield (
-            name,
+            _plain_name(cell),
             *map(_array, (cell.weight_ih, cell.weight_hh)),
             *map(_array, (cell.bias_ih, cell.bias_hh)),
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from throughtime.cells import HiddenState, LSTMState
 from throughtime.errors import OptionError, ShapeError
@@ -132,6 +133,15 @@ class States(tuple[Any, ...]):
         kind: Any = HiddenState if len(fields) == 1 else LSTMState
         layers = zip(*(field.split(num_directions) for field in fields), strict=True)
         return cls(kind(*layer) for layer in layers)
+
+
+# what torch.export and the transforms of torch.func take apart and put together
+pytree.register_pytree_node(
+    States,
+    lambda states: (list(states), None),
+    lambda layers, _: States(layers),
+    serialized_type_name="throughtime.States",
+)
 
 
 def _is_pair(hx: Any) -> bool:

@@ -23,7 +23,7 @@ from throughtime.layers.checks import (
 )
 from throughtime.layers.recurrent import Recurrent
 from throughtime.layers.states import States
-from throughtime.sequences import Rows
+from throughtime.sequences import Rows, bare
 
 _ONES = ("norm_ih", "norm_hh")
 _ZEROS = ("h_0", "c_0")
@@ -222,8 +222,9 @@ class TorchLayer(Recurrent):
         drawn = []
         for index, cells in enumerate(self._plain_cells()):
             if self.recurrent_dropout:
-                ones = x.new_ones(len(cells), rows.batch(x), self._state_sizes(index)[0])
-                masks = drop(ones, self.recurrent_dropout)
+                shape = len(cells), rows.batch(x), self._state_sizes(index)[0]
+                ones = torch.ones(shape, dtype=x.dtype, device=x.device)
+                masks = map(bare, drop(ones, self.recurrent_dropout))
                 cells = [replace(c, mask=m) for c, m in zip(cells, masks, strict=True)]
             if any(self.zoneout):
                 keeps = self._draw_keeps(x, index)
@@ -236,9 +237,12 @@ class TorchLayer(Recurrent):
         D, sizes = self._num_directions, self._state_sizes(layer)
         fields: list[Sequence[Tensor | float]] = []
         for share, size in zip(self.zoneout, sizes, strict=True):
-            shape = (*x.shape[:-1], D, size)
-            drawn = torch.bernoulli(x.new_full(shape, share)).unbind(-2) if share else [0.0] * D
-            fields.append(drawn)
+            if share:
+                shape = (*x.shape[:-1], D, size)
+                shares = torch.full(shape, share, dtype=x.dtype, device=x.device)
+                fields.append(list(map(bare, torch.bernoulli(shares).unbind(-2))))
+            else:
+                fields.append([0.0] * D)
         return list(zip(*fields, strict=True))
 
     def _read_state(self, hx: Any, batch: int, x: Tensor) -> States | None:

@@ -8,14 +8,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from throughtime.cells import AnyCell, Cell, State
+from throughtime.cells import AnyCell, CellLike, State
+from throughtime.layers.checks import check_step
 from throughtime.sequences import WHOLE, Rows, without_padding
 
 S = TypeVar("S", bound=State)
 
 
 def unroll(
-    cell: Cell[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
+    cell: CellLike[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
 ) -> tuple[Tensor, S]:
     """Runs a cell over a sequence, one step after the other.
 
@@ -45,7 +46,7 @@ def unroll(
 
 
 def unroll_steps(
-    cell: Cell[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
+    cell: CellLike[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
 ) -> tuple[S, S]:
     """As `unroll`, with every field of the state at every step, [T, B, ·], in the place of y."""
     steps, final = [], state
@@ -56,7 +57,9 @@ def unroll_steps(
     return type(state)(*fields), final
 
 
-def _visit(cell: Cell[S], x: Tensor, state: S, rows: Rows, reverse: bool) -> Iterator[tuple[S, S]]:
+def _visit(
+    cell: CellLike[S], x: Tensor, state: S, rows: Rows, reverse: bool
+) -> Iterator[tuple[S, S]]:
     """Step after step the new state of the rows that go on, and the state of all rows."""
     valid, carried = rows.valid(x), rows.carried(x, reverse)
     steps = rows.steps(cell.project(without_padding(x, valid)))
@@ -64,7 +67,10 @@ def _visit(cell: Cell[S], x: Tensor, state: S, rows: Rows, reverse: bool) -> Ite
     for t in reversed(range(len(steps))) if reverse else range(len(steps)):
         # rows without this step begin afresh as well: what they compute is a number, and dropped
         before = state if carried is None else _choose(carried[t], state, fresh)
-        new = cell.step(steps[t], type(state)(*(field[: len(steps[t])] for field in before)))
+        before = type(state)(*(field[: len(steps[t])] for field in before))
+        new = cell.step(steps[t], before)
+        if t == (len(steps) - 1 if reverse else 0):
+            check_step(cell, new, before)
         if valid is not None:
             new = _choose(valid[t], new, state)
         # the rows below have ended (in reverse: not begun) and keep their state

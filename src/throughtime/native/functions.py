@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,8 +27,12 @@ from throughtime.native.twins import Call
 Tensors = tuple[Tensor, ...]
 
 
-class Layer(NamedTuple):
-    """What a call is about beside its tensors."""
+@dataclass(slots=True)
+class Layer:
+    """What a call is about beside its tensors.
+
+    No tuple, or `torch.func` would look for tensors in it and wrap those of rows and noise.
+    """
 
     call: Call
     loop: Callable[..., Tensors]  # (x, *states, *weights) -> (y, *final states), plain torch

@@ -119,9 +119,8 @@ def noise_of(cells: Sequence[AnyCell]) -> Noise:
 
 
 def _stack(tensors: Sequence[Any], dim: int) -> Tensor:
-    if len(tensors) == 1:
-        return bare(tensors[0].unsqueeze(dim))
-    return bare(torch.stack(list(tensors), dim))
+    stacked = tensors[0].unsqueeze(dim) if len(tensors) == 1 else torch.stack(list(tensors), dim)
+    return bare(stacked)
 
 
 def has_batched_noise(cells: Sequence[AnyCell]) -> bool:

@@ -1,32 +1,18 @@
-"""One step per call, for sequences that never end: `tt.stream(layer)` and what it saved.
-
-    >>> import numpy as np, torch, throughtime as tt
-    >>> session = tt.stream(tt.LSTM(2, 4))
-    >>> session.step(np.ones(2, np.float32)).shape
-    (4,)
-
-The module itself is called, `tt.stream(...)`, and holds `load` for sessions on disk. Neither
-`Session` nor `load` needs torch.
-"""
+"""A session: a stack of layers that remembers from step to step, in the kernels."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from throughtime.errors import DataError, OptionError, ShapeError
+from throughtime.errors import OptionError, ShapeError
 from throughtime.native import _kernels
 from throughtime.native.weights import Array, LayerWeights, Readout, check_weights, described
-from throughtime.native.weights_file import read_weights, write_weights
-
-if TYPE_CHECKING:
-    from torch import nn
+from throughtime.native.weights_file import write_weights
 
 MOST_ROWS = 2**31 - 1
 _NATIVE = {"float32": _kernels.Session32, "float64": _kernels.Session64}
@@ -36,14 +22,14 @@ class LayerState(NamedTuple):
     """What one layer remembers; c is None but for an LSTM."""
 
     h: Array  # [rows, H]
-    c: Array | None  # [rows, H]
+    c: Array | None = None  # [rows, H]
 
 
 class Snapshot(NamedTuple):
     """The state of a session at one moment, for `Session.restore`."""
 
     numbers: Array  # all states one after the other
-    sizes: tuple[tuple[str, int], ...]  # cell and H of every layer
+    sizes: tuple[tuple[str, int], ...]  # cell and H of every layer, in torch of every field
     rows: int
 
 
@@ -68,11 +54,7 @@ class Session:
     def __init__(
         self, layers: Sequence[LayerWeights], readout: Readout | None = None, rows: int = 1
     ) -> None:
-        if not _is_whole(rows) or not 1 <= rows <= MOST_ROWS:
-            raise OptionError(
-                f"rows must be a whole number from 1 to {MOST_ROWS}, got {repr(rows)[:80]}; pass "
-                "the number of streams."
-            )
+        check_rows(rows)
         self._layers = [LayerWeights(*layer) for layer in layers]
         self._readout = readout
         check_weights(self._layers, readout)
@@ -81,7 +63,7 @@ class Session:
         self.num_inputs = int(self._layers[0].weight_ih.shape[1])
         top = self._layers[-1].weight_hh if readout is None else readout.weight
         self.num_outputs = int(top.shape[1] if readout is None else top.shape[0])
-        self._native = _NATIVE[self.dtype.name](self.rows)
+        self._native: Any = _NATIVE[self.dtype.name](self.rows)
         for layer in self._layers:
             self._native.add_layer(*map(_dense, layer))
         if readout is not None:
@@ -131,7 +113,7 @@ class Session:
         return out
 
     def reset(self, rows: int | Iterable[int] | Array | None = None) -> None:
-        """Sets states to zero.
+        """Sets states to zero, or to what a layer has learned to begin with.
 
         Args:
             rows: which streams, by index or as a mask [rows] of bool; None for all.
@@ -149,17 +131,24 @@ class Session:
         self._native.reset(np.atleast_1d(chosen).tolist())
 
     @property
-    def state(self) -> tuple[LayerState, ...]:
-        """A copy of what every layer remembers, from the input upwards."""
+    def state(self) -> tuple[Any, ...]:
+        """A copy of what every layer remembers, from the input upwards.
+
+        A `LayerState` each; the state of your own cell is the named tuple that it has.
+        """
         numbers, states, at = self._numbers(), [], 0
-        for layer in self._layers:
-            H = layer.weight_hh.shape[1]
-            fields: list[Array | None] = []
-            for _ in range(2 if layer.cell == "lstm" else 1):
-                fields.append(numbers[at : at + self.rows * H].reshape(self.rows, H))
-                at += self.rows * H
-            states.append(LayerState(*fields, *[None] * (2 - len(fields))))  # type: ignore[arg-type]
+        for kind, widths in self._fields():
+            fields = []
+            for width in widths:
+                fields.append(numbers[at : at + self.rows * width].reshape(self.rows, width))
+                at += self.rows * width
+            states.append(kind(*fields))
         return tuple(states)
+
+    def _fields(self) -> list[tuple[Callable[..., Any], tuple[int, ...]]]:
+        """Of every layer what makes its state, and the sizes of the fields."""
+        layers = [(layer.cell == "lstm", layer.weight_hh.shape[1]) for layer in self._layers]
+        return [(LayerState, (H, H) if is_lstm else (H,)) for is_lstm, H in layers]
 
     def snapshot(self) -> Snapshot:
         """The state as one value, to come back to."""
@@ -195,49 +184,18 @@ class Session:
         return tuple((layer.cell, int(layer.weight_hh.shape[1])) for layer in self._layers)
 
 
-def load(path: str | os.PathLike[str], rows: int | None = None) -> Session:
-    """The session that `Session.save` wrote, at zero state; torch is not needed.
-
-    Args:
-        path: the file; nothing in it is unpickled.
-        rows: streams side by side; None for as many as the saved session had.
+def check_rows(rows: Any) -> None:
+    """Refuses what is no number of streams.
 
     Raises:
-        DataError: the file is missing, damaged, or no saved session.
-        OptionError: rows is no number of streams.
+        OptionError: as said.
     """
-    layers, readout, saved_rows = read_weights(path)
-    if rows is not None:
-        return Session(layers, readout, rows)
-    try:
-        return Session(layers, readout, saved_rows)
-    except (OptionError, MemoryError) as error:
-        raise DataError(f"{path} must be a saved session, its rows do not fit: {error}") from error
-
-
-def open_session(model: nn.Module | Sequence[nn.Module], rows: int = 1) -> Session:
-    """A session that runs a trained model step by step: `tt.stream(model)`.
-
-    Args:
-        model: a layer of this library, a sequence of them (a list, `nn.Sequential`), or one that
-            ends with an `nn.Linear`, the readout. One direction, no projection, on the CPU.
-        rows: streams that run side by side.
-
-    Returns:
-        A session over a copy of the weights as they are now; dropout does not act.
-
-    Raises:
-        OptionError: the model holds something else, which is named.
-    """
-    from throughtime.layers.export import plain_weights
-
-    layers, readout = plain_weights(model)
-    top = Readout(*readout) if readout else None
-    return Session([LayerWeights(*layer) for layer in layers], top, rows)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    is_whole = isinstance(rows, int | np.integer) and not isinstance(rows, bool)
+    if not is_whole or not 1 <= rows <= MOST_ROWS:
+        raise OptionError(
+            f"rows must be a whole number from 1 to {MOST_ROWS}, got {repr(rows)[:80]}; pass "
+            "the number of streams."
+        )
 
 
 def _dense(value: Any) -> Any:
@@ -246,13 +204,3 @@ def _dense(value: Any) -> Any:
 
 def _index(rows: Any) -> Any:
     return rows if isinstance(rows, int) else np.asarray(rows if len(rows) else np.array([], int))
-
-
-class _Callable(ModuleType):
-    """Lets `tt.stream(model)` and `throughtime.stream.load(path)` both be what they say."""
-
-    def __call__(self, model: nn.Module | Sequence[nn.Module], rows: int = 1) -> Session:
-        return open_session(model, rows)
-
-
-sys.modules[__name__].__class__ = _Callable
