@@ -9,6 +9,7 @@ from throughtime.layers.rnn import RNN
 from throughtime.layers.single import GRUCell, LSTMCell, RNNCell
 from throughtime.layers.stack import run_layer, run_stack
 from throughtime.layers.states import States
+from throughtime.layers.steps import Steps
 from throughtime.layers.unroll import unroll, unroll_directions
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "States",
+    "Steps",
     "convert",
     "run_layer",
     "run_stack",

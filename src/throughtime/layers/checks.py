@@ -132,6 +132,16 @@ def refuse_rows(input: Any, lengths: Any, reset: Any) -> None:
     )
 
 
+def check_return_all(return_all: Any, input: Any) -> None:
+    """Refuses what is no bool, and packed rows, which stand in no [T, B]."""
+    check_type("return_all", return_all, bool)
+    if not isinstance(input, Tensor):
+        raise OptionError(
+            "return_all must come with a tensor, got a PackedSequence; pass the padded tensor and "
+            "its lengths."
+        )
+
+
 def to_lstm_state(hx: Any) -> LSTMState:
     """The pair (h_0, c_0) as a tuple with names."""
     if not isinstance(hx, tuple | list) or len(hx) != 2:

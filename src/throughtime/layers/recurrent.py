@@ -17,14 +17,17 @@ from throughtime.layers.checks import (
     check_batch_sizes,
     check_dropout,
     check_like,
+    check_return_all,
     check_share,
     check_states,
     check_type,
     match_autocast,
     refuse_rows,
 )
+from throughtime.layers.run import Run
 from throughtime.layers.stack import run_stack
 from throughtime.layers.states import States
+from throughtime.layers.steps import Steps
 from throughtime.native.functions import full_precision
 from throughtime.sequences import WHOLE, Rows, read_rows
 
@@ -117,7 +120,8 @@ class Recurrent(nn.Module):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
-    ) -> tuple[Any, Any]:
+        return_all: bool = False,
+    ) -> tuple[Any, ...]:
         """Runs the layers over a sequence.
 
         Steps behind the end of a row change nothing, whatever stands there: their outputs are
@@ -133,28 +137,39 @@ class Recurrent(nn.Module):
             lengths: steps of each row, int64 [B], from 0 to T in any order; T when None.
             reset: where a row begins afresh from the initial state, bool [T, B], or [B, T] with
                 `batch_first`; nowhere when None.
+            return_all: whether to return everything the layers computed on the way.
 
         Returns:
             output: h of the last layer at every step, in the layout of the input, [..., D*H].
             h_n: final state, in the form of `hx`.
+            steps: with `return_all` only: the `Steps` of every layer, states, gates and
+                pre-activations [T, B, D, H].
 
         Raises:
             ShapeError: input, state, lengths or reset have wrong axes, sizes, dtype or device.
-            OptionError: lengths or reset come with a packed input or one without a batch.
+            OptionError: lengths or reset come with a packed input or one without a batch;
+                return_all comes with a packed input.
         """
+        if return_all is not False:
+            check_return_all(return_all, input)
+        runs: list[Run] | None = [] if return_all else None
         if isinstance(input, PackedSequence):
             refuse_rows(input, lengths, reset)
             return self._run_packed(input, hx)
         if input.dim() == 2:
             refuse_rows(input, lengths, reset)
             is_bare = hx is not None and not isinstance(hx, States)
-            y, final = self._run(input.unsqueeze(1), _map(_add_batch, hx) if is_bare else hx)
+            hx = _map(_add_batch, hx) if is_bare else hx
+            y, final = self._run(input.unsqueeze(1), hx, runs=runs)
             if not isinstance(final, States):
-                final = _map(lambda field: field.squeeze(1), final)
-            return y.squeeze(1), final
-        x = input.transpose(0, 1) if self.batch_first else input
-        y, final = self._run(x, hx, None, lengths, reset)
-        return (y.transpose(0, 1) if self.batch_first else y), final
+                final = _map(_without_batch, final)
+            layout: Callable[[Tensor], Tensor] = _without_batch
+        else:
+            layout = _swap if self.batch_first else _as_it_is
+            y, final = self._run(layout(input), hx, None, lengths, reset, runs)
+        if runs is None:
+            return layout(y), final
+        return layout(y), final, tuple(Steps(run, layout) for run in runs)
 
     def _run_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         """Sorts the states as the packed rows are sorted, and back."""
@@ -176,6 +191,7 @@ class Recurrent(nn.Module):
         batch_sizes: Tensor | None = None,
         lengths: Any = None,
         reset: Any = None,
+        runs: list[Run] | None = None,
     ) -> tuple[Tensor, Any]:
         """Runs [T, B, I] or packed [N, I]."""
         weight = self._reference()
@@ -191,7 +207,8 @@ class Recurrent(nn.Module):
             if self.input_dropout and self.training:
                 x = drop(x, self.input_dropout)
             dropout = self.dropout if self.training else 0.0
-            y, final = run_stack(self._cells_for(x, rows), x, states, rows, dropout, self.residual)
+            cells = self._cells_for(x, rows)
+            y, final = run_stack(cells, x, states, rows, dropout, self.residual, runs)
         return y, self._write_state(final, hx)
 
     def _fits(self, x: Tensor, weight: Tensor | None, batch_sizes: Tensor | None) -> bool:
@@ -245,6 +262,18 @@ def _map(function: Callable[[Tensor], Tensor], state: Any) -> Any:
     if isinstance(state, States):
         return state.map(function)
     return tuple(map(function, state)) if isinstance(state, tuple | list) else state
+
+
+def _as_it_is(sequence: Tensor) -> Tensor:
+    return sequence
+
+
+def _swap(sequence: Tensor) -> Tensor:
+    return sequence.transpose(0, 1)
+
+
+def _without_batch(sequence: Tensor) -> Tensor:
+    return sequence.squeeze(1)
 
 
 def _add_batch(field: Tensor) -> Tensor:

@@ -11,8 +11,9 @@ from torch.nn.functional import dropout as drop
 
 from throughtime import native
 from throughtime.cells import AnyCell, State
+from throughtime.layers.run import Run
 from throughtime.layers.states import States
-from throughtime.layers.unroll import unroll_directions
+from throughtime.layers.unroll import unroll_direction_steps, unroll_directions
 from throughtime.sequences import WHOLE, Rows
 
 
@@ -23,6 +24,7 @@ def run_stack(
     rows: Rows = WHOLE,
     dropout: float = 0.0,
     residual: bool = False,
+    runs: list[Run] | None = None,
 ) -> tuple[Tensor, States]:
     """Runs layer after layer over the whole sequence.
 
@@ -33,22 +35,29 @@ def run_stack(
         rows: which steps the rows have, and where they begin afresh.
         dropout: share of values dropped between layers, in [0, 1].
         residual: whether every layer above the first adds its input to its output.
+        runs: a list to put what every layer computed into; None to keep nothing.
 
     Returns:
         y: outputs of the last layer, [T, B, D*H] or [N, D*H].
         states: final states, in the form of `states`.
     """
-    if len(layers) == 1:
+    if len(layers) == 1 and runs is None:
         y, final = run_layer(layers[0], x, None if states is None else states[0], rows)
         return y, States((final,))
     begin = [None] * len(layers) if states is None else states
-    results = None if dropout or residual else _run_at_once(layers, x, begin, rows)
+    is_apart = dropout or residual or runs is not None
+    results = None if is_apart else _run_at_once(layers, x, begin, rows)
     if results is not None:
         return results[-1][0], States(final for _, final in results)
     finals = []
     for index, cells in enumerate(layers):
         below = drop(x, dropout) if index and dropout else x
-        y, final = run_layer(cells, below, begin[index], rows)
+        if runs is None:
+            y, final = run_layer(cells, below, begin[index], rows)
+        else:
+            run, final = _run_layer_steps(cells, below, begin[index], rows)
+            runs.append(run)
+            y = run.states[0].flatten(2)
         x = x + y if index and residual else y
         finals.append(final)
     return x, States(finals)
@@ -75,7 +84,25 @@ def run_layer(
     """
     if native.refusal(cells, x, rows) is None:
         return native.run_layer(unroll_directions, cells, x, state, rows)
-    if state is None:
-        starts = [cell.initial_state(rows.batch(x)) for cell in cells]
-        state = type(starts[0])(*map(torch.stack, zip(*starts, strict=True)))
-    return unroll_directions(cells, x, state, rows)
+    return unroll_directions(cells, x, _begin(cells, state, rows.batch(x)), rows)
+
+
+def _run_layer_steps(
+    cells: Sequence[AnyCell], x: Tensor, state: Any, rows: Rows
+) -> tuple[Run, State]:
+    """As `run_layer`, with all that the layer computed in the place of y."""
+    if native.refusal(cells, x, rows) is None:
+        found = native.run_layer_steps(unroll_direction_steps, cells, x, state, rows)
+        if found is not None:
+            run = Run(cells, x, state, rows, found.states)
+            return (run if found.gates is None else run.with_gates(found.gates)), found.final
+    states, final = unroll_direction_steps(cells, x, _begin(cells, state, rows.batch(x)), rows)
+    return Run(cells, x, state, rows, states), final
+
+
+def _begin(cells: Sequence[AnyCell], state: Any, batch: int) -> Any:
+    """The state before the first step of each direction, fields [D, B, ·]."""
+    if state is not None:
+        return state
+    starts = [cell.initial_state(batch) for cell in cells]
+    return type(starts[0])(*map(torch.stack, zip(*starts, strict=True)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -38,10 +38,32 @@ def unroll(
         y: h of every step in the layout of x, [T, B, H] or [N, H]; zeros where a row has no step.
         state: state after the last step of each row, fields [B, ·].
     """
+    outputs, final = [], state
+    for new, after in _visit(cell, x, state, rows, reverse):
+        outputs.append(new[0])
+        final = after
+    return _sequence(outputs, x, rows, reverse), final
+
+
+def unroll_steps(
+    cell: CellLike[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
+) -> tuple[S, S]:
+    """As `unroll`, with every field of the state at every step, [T, B, ·], in the place of y."""
+    steps, final = [], state
+    for new, after in _visit(cell, x, state, rows, reverse):
+        steps.append(new)
+        final = after
+    fields = [_sequence(field, x, rows, reverse) for field in zip(*steps, strict=True)]
+    return type(state)(*fields), final
+
+
+def _visit(
+    cell: CellLike[S], x: Tensor, state: S, rows: Rows, reverse: bool
+) -> Iterator[tuple[S, S]]:
+    """Step after step the new state of the rows that go on, and the state of all rows."""
     valid, carried = rows.valid(x), rows.carried(x, reverse)
     steps = rows.steps(cell.project(without_padding(x, valid)))
     fresh = cell.initial_state(rows.batch(x))
-    outputs: list[Tensor] = []
     for t in reversed(range(len(steps))) if reverse else range(len(steps)):
         # rows without this step begin afresh as well: what they compute is a number, and dropped
         before = state if carried is None else _choose(carried[t], state, fresh)
@@ -53,11 +75,14 @@ def unroll(
             new = _choose(valid[t], new, state)
         # the rows below have ended (in reverse: not begun) and keep their state
         state = type(state)(*map(_join, new, state))
-        outputs.append(new[0])
-    if reverse:
-        outputs.reverse()
-    y = torch.stack(outputs) if rows.batch_sizes is None else torch.cat(outputs)
-    return without_padding(y, valid), state
+        yield new, state
+
+
+def _sequence(outputs: Sequence[Tensor], x: Tensor, rows: Rows, reverse: bool) -> Tensor:
+    """What was visited step by step, in the layout of x; zeros where a row has no step."""
+    ordered = list(reversed(outputs)) if reverse else list(outputs)
+    y = torch.stack(ordered) if rows.batch_sizes is None else torch.cat(ordered)
+    return without_padding(y, rows.valid(x))
 
 
 def _choose(condition: Tensor, yes: S, no: S) -> S:
@@ -93,3 +118,16 @@ def unroll_directions(
         outputs.append(y)
         finals.append(final)
     return torch.cat(outputs, dim=-1), type(state)(*map(torch.stack, zip(*finals, strict=True)))
+
+
+def unroll_direction_steps(
+    cells: Sequence[AnyCell], x: Tensor, state: State, rows: Rows = WHOLE
+) -> tuple[State, State]:
+    """As `unroll_directions`, with the states of every step, fields [T, B, D, ·], for y."""
+    found = [
+        unroll_steps(cell, x, type(state)(*(field[d] for field in state)), rows, reverse=d == 1)
+        for d, cell in enumerate(cells)
+    ]
+    states, finals = zip(*found, strict=True)
+    fields = [torch.stack(field, dim=2) for field in zip(*states, strict=True)]
+    return type(state)(*fields), type(state)(*map(torch.stack, zip(*finals, strict=True)))

@@ -12,16 +12,25 @@ from throughtime.native import _kernels
 
 if TYPE_CHECKING:
     from throughtime.native.layer import refusal, run_layer, run_wave
+    from throughtime.native.steps import run_layer_steps
     from throughtime.native.sums import gradients_in_one_sum
 
 _HOME = {
     "gradients_in_one_sum": "sums",
     "refusal": "layer",
     "run_layer": "layer",
+    "run_layer_steps": "steps",
     "run_wave": "layer",
 }
 
-__all__ = ["gradient_steps", "gradients_in_one_sum", "refusal", "run_layer", "run_wave"]
+__all__ = [
+    "gradient_steps",
+    "gradients_in_one_sum",
+    "refusal",
+    "run_layer",
+    "run_layer_steps",
+    "run_wave",
+]
 
 
 def gradient_steps(batch: int) -> int:

@@ -36,6 +36,7 @@ class Layer:
 
     call: Call
     loop: Callable[..., Tensors]  # (x, *states, *weights) -> (y, *final states), plain torch
+    gives_c: bool = False  # whether c of every step is a result too, of the loop the last one
 
     @property
     def num_results(self) -> int:
@@ -43,9 +44,24 @@ class Layer:
         return 1 + self.call.kernel.num_states
 
     @property
+    def num_gradients(self) -> int:
+        """Results that have a gradient: those, and c of every step where it is one."""
+        return self.num_results + self.gives_c
+
+    @property
     def num_saved(self) -> int:
         """Tensors kept for the backward pass beside y."""
         return self.call.num_saved_tensors
+
+    @property
+    def place_of_c(self) -> int:
+        """Where c of every step is among all that the forward pass gives."""
+        return self.num_results + (self.call.kernel.num_values > 0)
+
+    def given(self, grads: Sequence[Any]) -> tuple[Any, ...]:
+        """Gradients of y, the final states and c of every step out of those of all results."""
+        given = tuple(grads[: self.num_results])
+        return (*given, grads[self.place_of_c]) if self.gives_c else given
 
     def parts(self, tensors: Sequence[Any]) -> tuple[Tensor, Tensors | None, Tensors]:
         """x, states (None for zeros) and weights out of the one row of tensors."""
@@ -107,10 +123,11 @@ class LayerForward(Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
-        """Keeps the inputs, y and what the kernel saved; that has no gradient of its own."""
+        """Keeps the inputs, y and what the kernel saved; of that only c may have a gradient."""
         ctx.layer, *tensors = inputs
         saved = output[ctx.layer.num_results :]
-        ctx.mark_non_differentiable(*saved)
+        c = output[ctx.layer.place_of_c] if ctx.layer.gives_c else None
+        ctx.mark_non_differentiable(*[tensor for tensor in saved if tensor is not c])
         ctx.set_materialize_grads(False)
         # the final states are not kept: a user may overwrite them
         ctx.save_for_backward(*tensors, output[0], *saved)
@@ -123,7 +140,7 @@ class LayerForward(Function):
         kept = ctx.saved_tensors  # once: hooks may count
         num_inputs = len(kept) - layer.num_saved - 1
         inputs, y, saved = kept[:num_inputs], kept[num_inputs], kept[num_inputs + 1 :]
-        given = grads[: layer.num_results]
+        given = layer.given(grads)
         if _is_plain(given):
             x, states, weights = layer.parts(inputs)
             sums = sums_of(layer.call, weights, layer.call.rows.batch(x))
@@ -157,7 +174,8 @@ def _differentiable_backward(
 ) -> Tensors:
     """The gradients of the inputs, where somebody may differentiate or batch them again."""
     inputs = with_states(layer.call, inputs)
-    results = (y, *inputs[1 : layer.num_results])  # the final states have the shapes of the first
+    # the final states have the shapes of the first ones
+    results = layer.given((y, *inputs[1 : layer.num_results], *saved))
     filled = [
         torch.zeros_like(result) if grad is None else grad
         for grad, result in zip(grads, results, strict=True)
@@ -173,8 +191,9 @@ def _differentiable_backward(
 class LayerBackward(Function):
     """Gradients of x, states and weights from those of y and the final states.
 
-    `LayerBackward.apply(layer, wants_dx, dy, *dstates, *inputs, y, *saved)`; where the gradient of
-    x is not wanted, an empty tensor stands for it.
+    `LayerBackward.apply(layer, wants_dx, dy, *dstates, *inputs, y, *saved)`, behind dstates the
+    gradient of c where it is a result; where that of x is not wanted, an empty tensor stands for
+    it.
     """
 
     @staticmethod
@@ -196,7 +215,7 @@ class LayerBackward(Function):
         """Differentiates the loop's own backward pass."""
         pull_back = torch.func.vjp(loop_backward_of(ctx.layer), *ctx.saved_tensors)[1]
         if not ctx.wants_dx:
-            x = ctx.saved_tensors[ctx.layer.num_results]
+            x = ctx.saved_tensors[ctx.layer.num_gradients]
             grads = (torch.zeros_like(x), *grads[1:])
         # y and what was saved stand for the inputs they were computed from
         return None, None, *pull_back(grads), *[None] * ctx.num_others
@@ -216,7 +235,7 @@ class LayerBackward(Function):
 
 def loop_backward_of(layer: Layer) -> Callable[..., Tensors]:
     """(dy, *dstates, x, *states, *weights) -> gradients, through the plain loop."""
-    num_grads = layer.num_results
+    num_grads = layer.num_gradients
 
     def loop_backward(*tensors: Tensor) -> Tensors:
         pull_back = torch.func.vjp(layer.loop, *tensors[num_grads:])[1]
@@ -228,6 +247,6 @@ def loop_backward_of(layer: Layer) -> Callable[..., Tensors]:
 
 def _parts_of_backward(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Tensors, ...]:
     """Gradients, inputs, and y with what was saved, out of one row."""
-    first = layer.num_results
+    first = layer.num_gradients
     last = len(tensors) - layer.num_saved - 1
     return tuple(tensors[:first]), tuple(tensors[first:last]), tuple(tensors[last:])

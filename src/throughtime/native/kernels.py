@@ -140,7 +140,7 @@ def backward(
 
     Args:
         call: as in `forward`.
-        grads: dL/dy, dL/dh_n and dL/dc_n of an LSTM; None for zeros.
+        grads: dL/dy, dL/dh_n, of an LSTM dL/dc_n and maybe dL/dc of all steps; None for zeros.
         x: as in `forward`, as are states and weights.
         states: see x.
         weights: see x.
@@ -165,7 +165,8 @@ def backward(
     dfresh = [None if state is None else torch.empty_like(state) for state in fresh]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
     outputs = (dx, *_pair(dstates), *dfresh)
-    read = (given[0], None, *_pair(given[1:]), x, y, c, gates, *_pair(starts), *fresh)
+    dc = given.pop() if len(given) > 1 + kernel.num_states else None
+    read = (given[0], dc, *_pair(given[1:]), x, y, c, gates, *_pair(starts), *fresh)
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
     gradients = _addresses(_by_direction(call, dweights)) if dweights else _NO_WEIGHTS * D
     tensors = _addresses((*outputs, *read, *constants, normalised, scales))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ from throughtime.native.twins import (
 )
 from throughtime.sequences import WHOLE, Rows
 
-Unroll = Callable[[Sequence[AnyCell], Tensor, State, Rows], tuple[Tensor, State]]
+Unroll = Callable[[Sequence[AnyCell], Tensor, State, Rows], tuple[Tensor, Any]]
 
 
 def refusal(cells: Sequence[AnyCell], x: Tensor, rows: Rows = WHOLE) -> str | None:
@@ -82,6 +82,41 @@ def run_layer(
         ShapeError: a weight or state does not fit the others; a kernel reads what lies behind a
             pointer, so that nothing may pass here that torch's own operators would refuse.
     """
+    job = prepare(cells, x, state, rows)
+    call, row = job.call, job.row
+    traced = is_traced(job.tensors)
+    is_transformed = torch._C._are_functorch_transforms_active()
+    if not (traced or is_transformed or is_recorded(job.tensors)):
+        results, _ = forward(call, x, state, job.weights, training=False)
+    elif traced:
+        row = with_states(call, row)
+        results = run_operator(call, row) if call.is_plain else job.loop_of(unroll)(*row)
+    elif is_transformed:
+        results = LayerForward.apply(  # type: ignore[no-untyped-call]  # torch's own
+            Layer(call, job.loop_of(unroll)), *with_states(call, row)
+        )
+    else:
+        results = LayerForward.apply_eagerly(Layer(call, job.loop_of(unroll)), *row)
+    return results[0], job.state_type(*results[1 : 1 + call.kernel.num_states])
+
+
+class Job(NamedTuple):
+    """A call whose tensors fit each other."""
+
+    call: Call
+    cells: Sequence[AnyCell]
+    state_type: type[State]
+    weights: tuple[Tensor, ...]
+    row: tuple[Tensor | None, ...]  # x, states or None, weights
+    tensors: tuple[Tensor, ...]  # the row without what is not there
+
+    def loop_of(self, unroll: Unroll) -> Callable[..., tuple[Tensor, ...]]:
+        """The plain loop as a function of the row."""
+        return partial(_loop, unroll, self.cells, self.state_type, self.call)
+
+
+def prepare(cells: Sequence[AnyCell], x: Tensor, state: State | None, rows: Rows) -> Job:
+    """Checks what a kernel will read through pointers; see `run_layer`."""
     kernel = kernel_of(cells[0])
     assert kernel is not None
     inner = [inner_of(cell) for cell in cells]
@@ -91,24 +126,8 @@ def run_layer(
     if state is not None:
         _check_states(state, len(cells), kernel, weights[1], x)
     tensors = (x, *weights) if state is None else (x, *state, *weights)
-    is_traced = _is_traced(tensors)
-    is_transformed = torch._C._are_functorch_transforms_active()
-    is_recorded = torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors])
-    if not (is_traced or is_transformed or is_recorded):
-        results, _ = forward(call, x, state, weights, training=False)
-        return results[0], state_type(*results[1:])
-    row = (x, *(state or [None] * kernel.num_states), *weights)
-    loop = partial(_loop, unroll, cells, state_type, call)
-    if is_traced:
-        row = with_states(call, row)
-        results = run_operator(call, row) if call.is_plain else loop(*row)
-    elif is_transformed:
-        results = LayerForward.apply(  # type: ignore[no-untyped-call]
-            Layer(call, loop), *with_states(call, row)
-        )
-    else:
-        results = LayerForward.apply_eagerly(Layer(call, loop), *row)
-    return results[0], state_type(*results[1 : 1 + kernel.num_states])
+    row = tensors if state is not None else (x, *[None] * kernel.num_states, *weights)
+    return Job(call, cells, state_type, weights, row, tensors)
 
 
 def run_wave(
@@ -149,9 +168,9 @@ def run_wave(
         return None
     given = [tensor for state in states if state is not None for tensor in state]
     tensors = (x, *given, *(weight for own in weights for weight in own))
-    if _is_traced(tensors) or torch._C._are_functorch_transforms_active():
+    if is_traced(tensors) or torch._C._are_functorch_transforms_active():
         return None
-    if torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors]):
+    if is_recorded(tensors):
         return None
     results = forward_wave(Call(kernel, 1, rows, kinds.pop(), noise), x, states, weights)
     state_type = LSTMState if kernel.has_cell_state else HiddenState
@@ -163,7 +182,7 @@ def run_wave(
 _KINDS = {Tensor, Parameter}
 
 
-def _is_traced(tensors: Sequence[Tensor]) -> bool:
+def is_traced(tensors: Sequence[Tensor]) -> bool:
     """Whether somebody records the operators of a graph or stands in for tensors with memory."""
     return (
         torch.compiler.is_compiling()
@@ -171,6 +190,11 @@ def _is_traced(tensors: Sequence[Tensor]) -> bool:
         or torch._C._len_torch_dispatch_stack() > 0
         or not _KINDS.issuperset(map(type, tensors))
     )
+
+
+def is_recorded(tensors: Sequence[Tensor]) -> bool:
+    """Whether autograd may ask for derivatives."""
+    return torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors])
 
 
 def _weights(

@@ -1,0 +1,81 @@
+"""One layer in the compiled kernel, with every state and gate that it computes on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from throughtime.cells import AnyCell, State
+from throughtime.native.functions import Layer, LayerForward
+from throughtime.native.kernels import forward
+from throughtime.native.layer import is_recorded, is_traced, prepare
+from throughtime.sequences import Rows
+
+UnrollSteps = Callable[[Sequence[AnyCell], Tensor, State, Rows], tuple[State, State]]
+
+
+class LayerSteps(NamedTuple):
+    """What a layer computed at every step."""
+
+    states: State  # fields [T, B, D, ·]
+    final: State  # fields [D, B, ·]
+    gates: Tensor | None  # [T, B, D, G, H], those of the kernel after their activation
+
+
+def run_layer_steps(
+    unroll_steps: UnrollSteps,
+    cells: Sequence[AnyCell],
+    x: Tensor,
+    state: State | None,
+    rows: Rows,
+) -> LayerSteps | None:
+    """As `run_layer`, with what the kernel keeps for its backward pass.
+
+    Args:
+        unroll_steps: the plain loop that gives the states of every step, and the final ones.
+        cells: as in `run_layer`.
+        x: inputs, [T, B, I].
+        state: as in `run_layer`, as are rows.
+        rows: see state.
+
+    Returns:
+        Views of the kernel's results: h and c are differentiable, the gates are numbers alone and
+        None where the kernel keeps others. None where operators are recorded or transformed.
+
+    Raises:
+        ShapeError: as of `run_layer`.
+    """
+    job = prepare(cells, x, state, rows)
+    if is_traced(job.tensors) or torch._C._are_functorch_transforms_active():
+        return None
+    call, kernel = job.call, job.call.kernel
+    if is_recorded(job.tensors):
+        own = job.loop_of(partial(_unroll_with_c, unroll_steps))
+        layer = Layer(call, own, gives_c=kernel.has_cell_state)
+        results = LayerForward.apply_eagerly(layer, *job.row)
+    else:
+        found, saved = forward(call, x, state, job.weights, training=True)
+        results = found + saved
+    D, first = len(cells), 1 + kernel.num_states
+    final = job.state_type(*results[1:first])
+    c = results[first + (kernel.num_values > 0) :][: kernel.has_cell_state]
+    lead, width = x.shape[:2], results[0].shape[-1] // D
+    h = results[0].view(*lead, D, width)
+    states = [h, *[field.view(*lead, *field.shape[1:]) for field in c]]
+    gates = None
+    if kernel.name in ("lstm", "gru"):
+        kept = results[first]
+        gates = kept.view(*lead, *kept.shape[1:])[..., : kernel.num_gates, :]
+    elif kernel.num_values == 0:  # h is the gate
+        gates = h.detach().unsqueeze(3)
+    return LayerSteps(job.state_type(*states), final, gates)
+
+
+def _unroll_with_c(unroll_steps: UnrollSteps, *call: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Outputs [T, B, D*H], and the final states with c of every step, [N, D, H], behind them."""
+    (h, *c), final = unroll_steps(*call)
+    return h.flatten(2), (*final, *[field.flatten(0, 1) for field in c])
