@@ -281,7 +281,7 @@ def test_tanh_keeps_the_sign_of_zero(variant):
 
 def test_addresses_are_counted():
     kernel = Kernel(Case("gru"))
-    with pytest.raises(ValueError, match="weights must be 7 addresses, got 3"):
+    with pytest.raises(ValueError, match="weights must be 8 addresses, got 3"):
         kernel.layer.forward([0] * 3, [0] * 15, kernel.sequence, 1)
     with pytest.raises(ValueError, match="tensors must be 15 addresses, got 9"):
         kernel.layer.forward([0] * 7, [0] * 9, kernel.sequence, 1)
