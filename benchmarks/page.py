@@ -120,9 +120,7 @@ def sequence(parts: dict[str, dict[str, float]]) -> str:
         ours, spread = times["ours"], f"{100 * times['spread']:.0f}"
         ratios = [f"{times[side] / ours:.2f}" if side in times else "-" for side in others]
         plain = f"{ours / times['plain']:.2f}" if "plain" in times else "-"
-        rows.append(
-            (*key.split("|"), f"{ours:.2f}", f"{100 * times['spread']:.0f}", plain, *ratios)
-        )
+        rows.append((*key.split("|"), f"{ours:.2f}", spread, plain, *ratios))
     head = ["layer", "H", "mode", "ms", "± %", "of plain", *others]
     text = table(head, rows, (1, *range(3, len(head))))
     is_complete = any("JAX" in times for times in parts.values())
@@ -199,10 +197,11 @@ T = 100, B = 32, as many inputs as units, two threads. `ms` is our time and `± 
 plain` says how many times as long that is as our own layer takes without the option, or over all
 100 steps of every row; the other columns say how many times as long others take as ours: torch's
 layer over packed rows (`pack_padded_sequence`, `pad_packed_sequence`) and over all the padding; the
-same cell written by hand as a loop over the steps in torch, eager and with a step under
-`torch.compile` (which takes minutes to compile the loop as a whole); and `lax.scan` in JAX. A row has 1 to 100 steps, each number as likely. Masks are drawn anew at every
-call, for every side by torch. Without training, recurrent dropout is the plain LSTM.
-`python benchmarks/sequence.py` measures this table alone.
+same cell written by hand as a loop over the steps in torch, eager and with the step under
+`torch.compile` (which takes minutes for a loop of 100 steps); and `lax.scan` in JAX. A row has 1 to
+100 steps, each number as likely. Masks are drawn anew at every call, for every side by torch.
+Outside training recurrent dropout is the plain LSTM. `python benchmarks/sequence.py` measures this
+table alone.
 
 {sequence(content["sequence"])}
 """

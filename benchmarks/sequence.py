@@ -111,7 +111,7 @@ def of_option(written: Written, shape: Shape, mode: str, rounds: int = 7) -> dic
 def _seeded(run: Run) -> list[Any]:
     """Results with the numbers that are drawn after a seed; copies."""
     torch.manual_seed(0)
-    return [np.array(result) for result in run()]
+    return [np.asarray(result).copy() for result in run()]
 
 
 def _check(name: str, found: list[Any], truth: list[Any]) -> None:
