@@ -68,6 +68,7 @@ def main() -> None:
         for sizes in ((100, 32, 256), (100, 1, 256)):
             key = f"{cell} {','.join(map(str, sizes))}"
             results.add("stacked", key, lambda: stacked_layers(cell, *sizes))  # noqa: B023
+    results.add("about", "sequence", lambda: {"date": date.today().isoformat()})
     for key, measure in measure_all():
         results.add("sequence", key, measure)
 
