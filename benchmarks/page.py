@@ -193,7 +193,8 @@ An LSTM of four units on two steps, one thread:
 
 ## Lengths and options
 
-Measured {content["about"]["sequence"]["date"]}: compare within a row, since milliseconds of two days differ by half.
+Measured {content["about"]["sequence"]["date"]}: compare within a row,
+since milliseconds of two days differ by half.
 
 T = 100, B = 32, as many inputs as units, two threads. `ms` is our time and `± %` its spread; `of
 plain` says how many times as long that is as our own layer takes without the option, or over all
