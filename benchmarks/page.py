@@ -193,16 +193,17 @@ An LSTM of four units on two steps, one thread:
 
 ## Lengths and options
 
-Measured {content["about"]["sequence"]["date"]}: compare within a row, since milliseconds of two
-days differ by half. T = 100, B = 32, as many inputs as units, two threads. `ms` is our time and `± %`
-its spread; `of plain` says how many times as long that is as our own layer takes without the
-option, or over all 100 steps of every row; the other columns say how many times as long others take
-as ours: torch's layer over packed rows (`pack_padded_sequence`, `pad_packed_sequence`) and over all
-the padding; the same cell written by hand as a loop over the steps in torch, eager and with the
-step under `torch.compile` (the loop as a whole takes minutes to compile); and `lax.scan` in JAX. A
-row has 1 to 100 steps, each number as likely. Masks are drawn anew at every call, for every side by
-torch. Outside training recurrent dropout is the plain LSTM. `python benchmarks/sequence.py`
-measures this table alone.
+Measured {content["about"]["sequence"]["date"]}: compare within a row,
+since milliseconds of two days differ by half.
+
+T = 100, B = 32, as many inputs as units, two threads. `ms` is our time and `± %` its spread; `of
+plain` says how many times as long that is as our own layer takes without the option, or over all
+100 steps of every row; the other columns say how many times as long others take as ours: torch's
+layer over packed rows (`pack_padded_sequence`, `pad_packed_sequence`) and over all the padding; the
+same cell written by hand as a loop over the steps in torch, eager and with its step, not the whole
+loop, under `torch.compile`; and `lax.scan` in JAX. A row has 1 to 100 steps, each number as likely.
+Masks are drawn anew at every call, for every side by torch. Outside training recurrent dropout is
+the plain LSTM. `python benchmarks/sequence.py` measures this table alone.
 
 {sequence(content["sequence"])}
 """

@@ -4,9 +4,9 @@
 
 A few minutes. A row has our layer, our plain layer, which is the one without lengths or option, and
 the others: torch's layer over packed rows and over all the padding; the same cell written by hand
-as a loop in torch, eager and with a compiled step (a hundred steps take minutes to compile); and
-JAX. All sides run on two threads, are verified against each other, and take turns. Where something
-is drawn, every side draws it in torch at every call.
+as a loop in torch, eager and with a compiled step; and JAX. All sides run on two threads, are
+verified against each other, and take turns. Where something is drawn, every side draws it in torch
+at every call.
 """
 
 from __future__ import annotations
