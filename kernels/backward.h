@@ -20,7 +20,7 @@
 namespace throughtime {
 namespace {
 
-template <class Cell, class Real>
+template <class Cell, class Real, bool has_options>
 class BackwardRun {
     using P = BackwardPanel<Real>;
     static constexpr Size side = WeightSums<Cell, Real>::side;
@@ -46,29 +46,29 @@ class BackwardRun {
         states.dh = shared(B * h_stride);
         states.dc = Cell::has_c ? shared(B * h_stride) : nullptr;
         dz = shared(R * da_stride);
-        da = Cell::splits || sizes.normalises ? shared(R * da_stride) : dz;
-        out_z = sizes.normalises ? shared(B * da_stride) : nullptr;
-        out_a = sizes.normalises && Cell::splits ? shared(B * da_stride) : out_z;
+        da = Cell::splits || normalises() ? shared(R * da_stride) : dz;
+        out_z = normalises() ? shared(B * da_stride) : nullptr;
+        out_a = normalises() && Cell::splits ? shared(B * da_stride) : out_z;
         tile = room.take(lane.count() * member.count * R * P::width);
         tile += (lane.index() * member.count + group.index) * R * P::width;
         masked = room.take(lane.count() * member.count * side * h_stride);
         masked += (lane.index() * member.count + group.index) * side * h_stride;
-        states.zeros = zeros = shared(larger(H, P::width));
-        const bool second = has_second<Cell>(sizes);
+        states.zeros = shared(larger(H, P::width));
         const bool is_part = Cell::G_second > 0;  // of dz
-        de = is_part ? dz + FirstGates<Cell>::G * H : shared(second ? R * h_stride : 0);
+        de = is_part ? dz + FirstGates<Cell>::G * H
+                     : shared(has_second_product() ? R * h_stride : 0);
         de_stride = is_part ? da_stride : h_stride;
-        m = shared(second ? R * h_stride : 0);
+        m = shared(has_second_product() ? R * h_stride : 0);
         sums = WeightSums<Cell, Real>(sizes, R, shared);
         sums.keep_in(job.sums, lane, shared);
-        options = {job.keep_h,          job.keep_c, job.keep_h_share,    job.keep_c_share,
-                   job.peepholes[at.d], second,     sums.of_peepholes(), job.dc};
+        options = {job.keep_h,          job.keep_c,           job.keep_h_share,    job.keep_c_share,
+                   job.peepholes[at.d], has_second_product(), sums.of_peepholes(), job.dc};
         used = room.used;
         if (group.count == 0) return;
         mine_ih = share_of(packed.panels_ih, group.index, group.count);
         mine_hh = share_of(packed.panels_hh, group.index, group.count);
         mine_second = share_of(packed.panels_second, group.index, group.count);
-        const Share units = second ? mine_second : mine_hh;
+        const Share units = has_second_product() ? mine_second : mine_hh;
         states.units = {units.begin * P::width, smaller(units.end * P::width, H)};
         states.values = {mine_hh.begin * P::width, smaller(mine_hh.end * P::width, sizes.P)};
     }
@@ -85,13 +85,11 @@ class BackwardRun {
             for (Size i = block.end - 1; i >= block.begin; --i) {
                 row -= at.active(i);
                 if constexpr (can_have_second<Cell>) {
-                    if (has_second<Cell>(job.sizes)) second_gradients(i, row);
+                    if (has_second_product()) second_gradients(i, row);
                 }
-                options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
-                    gate_gradients<is_plain>(i, row);
-                });
+                gate_gradients(i, row);
                 group.meet();
-                if (job.sizes.normalises) {
+                if (normalises()) {
                     norm_gradients(i, row);
                     group.meet();
                 }
@@ -100,7 +98,7 @@ class BackwardRun {
             const bool is_first = end == job.sizes.T && !job.adds;
             sums.add({{dz, da_stride}, {da, da_stride}, {de, de_stride}, {m, h_stride}, block.rows},
                      is_first, group);
-            if (job.peepholes[at.d] || job.sizes.normalises) {
+            if (has_options && (job.peepholes[at.d] || normalises())) {
                 sums.add_by_unit(states.units.begin, states.units.end, is_first);
             }
             input_gradients(block);
@@ -113,16 +111,18 @@ class BackwardRun {
     const WeightSums<Cell, Real>& weight_sums() const { return sums; }
 
   private:
+    bool normalises() const { return has_options && job.sizes.normalises; }
+    bool has_second_product() const { return has_options && has_second<Cell>(job.sizes); }
+    bool has_mask() const { return has_options && job.mask; }
+
     void start() {
         if (group.index == 0) {
-            std::memset(zeros, 0, bytes(larger(job.sizes.H, P::width)));
+            std::memset(states.zeros, 0, larger(job.sizes.H, P::width) * sizeof(Real));
             sums.start(job.sizes.T == 0 && !job.adds);
         }
         states.start(job, at);
         group.meet();
     }
-
-    static std::size_t bytes(Size elements) { return std::size_t(elements) * sizeof(Real); }
 
     // Inputs and states of the block, which the sums read by columns.
     void take_inputs(const Block& block) {
@@ -132,7 +132,7 @@ class BackwardRun {
             const Size k = n % side;
             x_rows[k] = job.x + at.place(i, r) * job.sizes.I;
             h_rows[k] = states.h_before(job, at, i, r);
-            if (job.mask) h_rows[k] = mask_row(masked + k * h_stride, h_rows[k], r);
+            if (has_mask()) h_rows[k] = mask_row(masked + k * h_stride, h_rows[k], r);
             if (k + 1 == side || n + 1 == block.rows) sums.take_rows(n - k, k + 1, x_rows, h_rows);
         });
     }
@@ -144,18 +144,16 @@ class BackwardRun {
         return to;
     }
 
-    // da of this member's part of step i, whose rows begin at `row` in the block. dh and dc hold
-    // what arrives from the steps after; what bypasses the product is left there for the step
-    // before.
-    template <bool is_plain>
+    // da of this member's part of step i, whose rows begin at `row` in the block, from dh and dc of
+    // the steps after; what bypasses the product is left there for the step before.
     ALWAYS_INLINE void gate_gradients(Size i, Size row) {
         const Size H = job.sizes.H, active = at.active(i);
         for (Size r = 0; r < active; ++r) {
             const Size kept = at.kept(i, r), state = r * h_stride;
             Real *dz_r = dz + (row + r) * da_stride, *da_r = da + (row + r) * da_stride;
-            if (job.sizes.normalises) dz_r = out_z + r * da_stride, da_r = out_a + r * da_stride;
-            const Real *h_before = states.h_before(job, at, i, r),
-                       *c_before = states.c_before(job, at, i, r);
+            if (normalises()) dz_r = out_z + r * da_stride, da_r = out_a + r * da_stride;
+            const Real* h_before = states.h_before(job, at, i, r);
+            const Real* c_before = states.c_before(job, at, i, r);
             for_units<Real>(states.units.begin, states.units.end, [&](auto units, Size u) {
                 StepBackward<Real> step{};
                 step.H = H;
@@ -171,16 +169,15 @@ class BackwardRun {
                 }
                 const Size at_u = kept * H + u;
                 Real* from = states.dh + state + u;
-                const bool second = !is_plain && has_second<Cell>(job.sizes);
-                if (second) step.m = m + (row + r) * h_stride + u;
-                if (Cell::projects && second) {
-                    options.template backward<is_plain>(units, units.load(step.m), step, at_u, u);
+                if (has_second_product()) step.m = m + (row + r) * h_stride + u;
+                if (Cell::projects && has_second_product()) {
+                    options.backward(units, units.load(step.m), step, at_u, u);
                     return;
                 }
                 Vec<Real> dh_u = units.load(from);
-                if (job.dy && !second) dh_u += units.load(job.dy + at_u);
-                units.store(from, options.template backward<is_plain>(units, dh_u, step, at_u, u));
-                if (second && job.mask) mask_m(units, step.m, r, u);
+                if (job.dy && !has_second_product()) dh_u += units.load(job.dy + at_u);
+                units.store(from, options.backward(units, dh_u, step, at_u, u));
+                if (has_second_product() && has_mask()) mask_m(units, step.m, r, u);
             });
         }
     }
@@ -208,7 +205,7 @@ class BackwardRun {
         const Matrix<const Real> de_i{de + row * de_stride, de_stride};
         for (Size p = mine_second.begin; p < mine_second.end && active > 0; ++p) {
             P::multiply_step(H - p * P::width, active == 1,
-                             {m + row * h_stride + p * P::width, h_stride}, {zeros, 0}, de_i,
+                             {m + row * h_stride + p * P::width, h_stride}, {states.zeros, 0}, de_i,
                              weights + packed.at_second + p * P::elements(values), active, values);
         }
         for (Size r = 0; Cell::G_second > 0 && job.mask && r < active; ++r) {
@@ -245,11 +242,11 @@ class BackwardRun {
         for (Size p = mine_hh.begin; p < mine_hh.end && active > 0; ++p) {
             // rows of dh are longer than H by more than the last panel's columns
             const Matrix<Real> dh_p{states.dh + p * P::width, h_stride};
-            const Matrix<Real> to = job.mask ? Matrix<Real>{tile, P::width} : dh_p;
-            const Matrix<const Real> start = job.mask ? Matrix<const Real>{zeros, 0} : to;
+            const Matrix<Real> to = has_mask() ? Matrix<Real>{tile, P::width} : dh_p;
+            const Matrix<const Real> start = has_mask() ? Matrix<const Real>{states.zeros, 0} : to;
             P::multiply_step(P_h - p * P::width, active == 1, to, start, da_i,
                              weights + packed.at_hh + p * P::elements(K), active, K);
-            if (job.mask) add_masked(p * P::width, smaller(P::width, P_h - p * P::width), active);
+            if (has_mask()) add_masked(p * P::width, smaller(P::width, P_h - p * P::width), active);
         }
         states.cut_at_resets(job, at, i, sums.dh_fresh, sums.dc_fresh);
     }
@@ -271,11 +268,12 @@ class BackwardRun {
         for (Size q = mine_ih.begin; q < mine_ih.end; ++q) {
             const Size column = q * P::width, count = smaller(P::width, I - column);
             P::with_columns(count, [&](auto used) {
-                used.multiply({tile, P::width}, {zeros, 0}, {dz, da_stride},
+                used.multiply({tile, P::width}, {states.zeros, 0}, {dz, da_stride},
                               weights + q * P::elements(K), block.rows, K);
             });
             at.for_rows(block, [&](Size i, Size r, Size n) {
-                std::memcpy(dx + at.place(i, r) * I + column, tile + n * P::width, bytes(count));
+                std::memcpy(dx + at.place(i, r) * I + column, tile + n * P::width,
+                            count * sizeof(Real));
             });
         }
     }
@@ -283,11 +281,10 @@ class BackwardRun {
     const Backward<Real>& job;
     Direction at;
     Group group;
-    Options<Cell, Real> options;
+    Options<Cell, Real, has_options> options;
     Packed packed;
-    const Real* weights;         // packed, of this direction
-    Share mine_ih{}, mine_hh{};  // panels of inputs, and of values of h
-    Share mine_second{};         // and of units, in the second product
+    const Real* weights;                        // packed, of this direction
+    Share mine_ih{}, mine_hh{}, mine_second{};  // panels of x, of h, and of the second product
     StatesBackward<Cell, Real> states;
     Size h_stride, da_stride, de_stride, block_rows, used;
     Real *dz, *da;        // [R, G, H] of the block
@@ -295,7 +292,6 @@ class BackwardRun {
     Real *out_z, *out_a;  // [B, G, H] of a step, behind LayerNorm
     Real* tile;           // [R, width] of this member
     Real* masked;         // [side, H] of this member
-    Real* zeros;          // [H]
     WeightSums<Cell, Real> sums;
 };
 

@@ -7,7 +7,7 @@
 namespace throughtime {
 namespace {
 
-template <class Cell, class Real>
+template <class Cell, class Real, bool has_options>
 struct States {
     Real* h[2];               // [B, P] before step i: h[i % 2]; one buffer where there is a mask
     Real* read[2];            // [B, P] what the product reads of them, h or mask * h
@@ -21,7 +21,7 @@ struct States {
         stride = row_stride<Real>(job.sizes.H);
         for (Real*& state : read) state = take(rows * stride);
         Real* beside = take(rows * stride);
-        for (int k : {0, 1}) h[k] = job.mask ? beside : read[k];
+        for (int k : {0, 1}) h[k] = has_mask(job) ? beside : read[k];
         c = Cell::has_c ? take(rows * stride) : nullptr;
     }
 
@@ -42,7 +42,7 @@ struct States {
                 c[to + u] = fresh ? fresh_c(job, at, u) : job.c_n[from];
             }
         }
-        for (int k = 0; job.mask && k < 2; ++k) mask_rows(job, at, k, at.batch_size());
+        for (int k = 0; has_mask(job) && k < 2; ++k) mask_rows(job, at, k, at.batch_size());
     }
 
     // Keeps the last states of rows that end with step i, and begins afresh those that are reset.
@@ -67,10 +67,12 @@ struct States {
                 c[r * stride + u] = fresh_c(job, at, u);
             }
         }
-        if (job.mask) mask_rows(job, at, (i + 1) % 2, at.active(i));
+        if (has_mask(job)) mask_rows(job, at, (i + 1) % 2, at.active(i));
     }
 
   private:
+    static bool has_mask(const Forward<Real>& job) { return has_options && job.mask; }
+
     void mask_rows(const Forward<Real>& job, const Direction& at, Size k, Size rows) {
         for (Size r = 0; r < rows; ++r) {
             const Real* mask = job.mask + at.state(r) * job.sizes.P;
