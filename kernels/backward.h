@@ -13,13 +13,14 @@
 
 #include "layernorm.h"
 #include "options.h"
+#include "states.h"
 #include "step.h"
 #include "weight_sums.h"
 
 namespace throughtime {
 namespace {
 
-template <class Cell, class Real>
+template <class Cell, class Real, bool has_options>
 class BackwardRun {
     using P = BackwardPanel<Real>;
     static constexpr Size side = WeightSums<Cell, Real>::side;
@@ -41,35 +42,35 @@ class BackwardRun {
         const auto shared = [&](Size elements) {
             return room.take(lane.count() * elements) + lane.index() * elements;
         };
-        dh = shared(B * h_stride);
-        dc = Cell::has_c ? shared(B * h_stride) : nullptr;
+        states.stride = h_stride;
+        states.dh = shared(B * h_stride);
+        states.dc = Cell::has_c ? shared(B * h_stride) : nullptr;
         dz = shared(R * da_stride);
-        da = Cell::splits || sizes.normalises ? shared(R * da_stride) : dz;
-        out_z = sizes.normalises ? shared(B * da_stride) : nullptr;
-        out_a = sizes.normalises && Cell::splits ? shared(B * da_stride) : out_z;
+        da = Cell::splits || normalises() ? shared(R * da_stride) : dz;
+        out_z = normalises() ? shared(B * da_stride) : nullptr;
+        out_a = normalises() && Cell::splits ? shared(B * da_stride) : out_z;
         tile = room.take(lane.count() * member.count * R * P::width);
         tile += (lane.index() * member.count + group.index) * R * P::width;
         masked = room.take(lane.count() * member.count * side * h_stride);
         masked += (lane.index() * member.count + group.index) * side * h_stride;
-        zeros = shared(larger(H, P::width));
-        const bool second = has_second<Cell>(sizes);
+        states.zeros = shared(larger(H, P::width));
         const bool is_part = Cell::G_second > 0;  // of dz
-        de = is_part ? dz + FirstGates<Cell>::G * H : shared(second ? R * h_stride : 0);
+        de = is_part ? dz + FirstGates<Cell>::G * H
+                     : shared(has_second_product() ? R * h_stride : 0);
         de_stride = is_part ? da_stride : h_stride;
-        m = shared(second ? R * h_stride : 0);
+        m = shared(has_second_product() ? R * h_stride : 0);
         sums = WeightSums<Cell, Real>(sizes, R, shared);
         sums.keep_in(job.sums, lane, shared);
-        options = {job.keep_h,          job.keep_c, job.keep_h_share,    job.keep_c_share,
-                   job.peepholes[at.d], second,     sums.of_peepholes(), job.dc};
+        options = {job.keep_h,          job.keep_c,           job.keep_h_share,    job.keep_c_share,
+                   job.peepholes[at.d], has_second_product(), sums.of_peepholes(), job.dc};
         used = room.used;
         if (group.count == 0) return;
         mine_ih = share_of(packed.panels_ih, group.index, group.count);
         mine_hh = share_of(packed.panels_hh, group.index, group.count);
         mine_second = share_of(packed.panels_second, group.index, group.count);
-        const Share units = second ? mine_second : mine_hh;
-        begin = units.begin * P::width;
-        end = smaller(units.end * P::width, H);
-        mine_h = {mine_hh.begin * P::width, smaller(mine_hh.end * P::width, sizes.P)};
+        const Share units = has_second_product() ? mine_second : mine_hh;
+        states.units = {units.begin * P::width, smaller(units.end * P::width, H)};
+        states.values = {mine_hh.begin * P::width, smaller(mine_hh.end * P::width, sizes.P)};
     }
 
     Size elements() const { return used; }
@@ -84,13 +85,11 @@ class BackwardRun {
             for (Size i = block.end - 1; i >= block.begin; --i) {
                 row -= at.active(i);
                 if constexpr (can_have_second<Cell>) {
-                    if (has_second<Cell>(job.sizes)) second_gradients(i, row);
+                    if (has_second_product()) second_gradients(i, row);
                 }
-                options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
-                    gate_gradients<is_plain>(i, row);
-                });
+                gate_gradients(i, row);
                 group.meet();
-                if (job.sizes.normalises) {
+                if (normalises()) {
                     norm_gradients(i, row);
                     group.meet();
                 }
@@ -99,52 +98,30 @@ class BackwardRun {
             const bool is_first = end == job.sizes.T && !job.adds;
             sums.add({{dz, da_stride}, {da, da_stride}, {de, de_stride}, {m, h_stride}, block.rows},
                      is_first, group);
-            if (job.peepholes[at.d] || job.sizes.normalises) {
-                sums.add_by_unit(this->begin, this->end, is_first);
+            if (has_options && (job.peepholes[at.d] || normalises())) {
+                sums.add_by_unit(states.units.begin, states.units.end, is_first);
             }
             input_gradients(block);
             group.meet();  // before the buffers are written again
             end = block.begin;
         }
-        finish();
+        states.finish(job, at);
     }
 
     const WeightSums<Cell, Real>& weight_sums() const { return sums; }
 
   private:
+    bool normalises() const { return has_options && job.sizes.normalises; }
+    bool has_second_product() const { return has_options && has_second<Cell>(job.sizes); }
+    bool has_mask() const { return has_options && job.mask; }
+
     void start() {
         if (group.index == 0) {
-            std::memset(zeros, 0, bytes(larger(job.sizes.H, P::width)));
+            std::memset(states.zeros, 0, larger(job.sizes.H, P::width) * sizeof(Real));
             sums.start(job.sizes.T == 0 && !job.adds);
         }
-        for (Size r = 0; r < at.batch_size(); ++r) {
-            for (Size u = mine_h.begin; u < mine_h.end; ++u) {
-                const Size from = at.state(r) * job.sizes.P + u;
-                dh[r * h_stride + u] = job.dh_n ? job.dh_n[from] : Real(0);
-            }
-            for (Size u = begin; Cell::has_c && u < end; ++u) {
-                const Size from = at.state(r) * job.sizes.H + u;
-                dc[r * h_stride + u] = job.dc_n ? job.dc_n[from] : Real(0);
-            }
-        }
+        states.start(job, at);
         group.meet();
-    }
-
-    static std::size_t bytes(Size elements) { return std::size_t(elements) * sizeof(Real); }
-
-    // The state, of so many values, that row r of step i started from.
-    const Real* before(const Real* over_time, const Real* initial, const Real* fresh, Size values,
-                       Size i, Size r) const {
-        if (at.is_fresh(i, r)) return fresh ? fresh + at.d * values : zeros;
-        if (r < at.carried(i)) return over_time + at.kept(i - 1, r) * values;
-        return initial ? initial + at.state(r) * values : zeros;
-    }
-
-    const Real* h_of_before(Size i, Size r) const {
-        return before(job.y, job.h0, job.h_fresh, job.sizes.P, i, r);
-    }
-    const Real* c_of_before(Size i, Size r) const {
-        return Cell::has_c ? before(job.c, job.c0, job.c_fresh, job.sizes.H, i, r) : nullptr;
     }
 
     // Inputs and states of the block, which the sums read by columns.
@@ -154,8 +131,8 @@ class BackwardRun {
             if (n / side % group.count != group.index) return;
             const Size k = n % side;
             x_rows[k] = job.x + at.place(i, r) * job.sizes.I;
-            h_rows[k] = h_of_before(i, r);
-            if (job.mask) h_rows[k] = mask_row(masked + k * h_stride, h_rows[k], r);
+            h_rows[k] = states.h_before(job, at, i, r);
+            if (has_mask()) h_rows[k] = mask_row(masked + k * h_stride, h_rows[k], r);
             if (k + 1 == side || n + 1 == block.rows) sums.take_rows(n - k, k + 1, x_rows, h_rows);
         });
     }
@@ -167,18 +144,17 @@ class BackwardRun {
         return to;
     }
 
-    // da of this member's part of step i, whose rows begin at `row` in the block. dh and dc hold
-    // what arrives from the steps after; what bypasses the product is left there for the step
-    // before.
-    template <bool is_plain>
+    // da of this member's part of step i, whose rows begin at `row` in the block, from dh and dc of
+    // the steps after; what bypasses the product is left there for the step before.
     ALWAYS_INLINE void gate_gradients(Size i, Size row) {
         const Size H = job.sizes.H, active = at.active(i);
         for (Size r = 0; r < active; ++r) {
             const Size kept = at.kept(i, r), state = r * h_stride;
             Real *dz_r = dz + (row + r) * da_stride, *da_r = da + (row + r) * da_stride;
-            if (job.sizes.normalises) dz_r = out_z + r * da_stride, da_r = out_a + r * da_stride;
-            const Real *h_before = h_of_before(i, r), *c_before = c_of_before(i, r);
-            for_units<Real>(begin, end, [&](auto units, Size u) {
+            if (normalises()) dz_r = out_z + r * da_stride, da_r = out_a + r * da_stride;
+            const Real* h_before = states.h_before(job, at, i, r);
+            const Real* c_before = states.c_before(job, at, i, r);
+            for_units<Real>(states.units.begin, states.units.end, [&](auto units, Size u) {
                 StepBackward<Real> step{};
                 step.H = H;
                 step.g = job.g;
@@ -188,21 +164,20 @@ class BackwardRun {
                 step.h_before = h_before + u;
                 if (Cell::S > 0) step.gates = job.gates + kept * Cell::S * H + u;
                 if constexpr (Cell::has_c) {
-                    step.dc = dc + state + u;
+                    step.dc = states.dc + state + u;
                     step.c_before = c_before + u;
                 }
                 const Size at_u = kept * H + u;
-                Real* from = dh + state + u;
-                const bool second = !is_plain && has_second<Cell>(job.sizes);
-                if (second) step.m = m + (row + r) * h_stride + u;
-                if (Cell::projects && second) {
-                    options.template backward<is_plain>(units, units.load(step.m), step, at_u, u);
+                Real* from = states.dh + state + u;
+                if (has_second_product()) step.m = m + (row + r) * h_stride + u;
+                if (Cell::projects && has_second_product()) {
+                    options.backward(units, units.load(step.m), step, at_u, u);
                     return;
                 }
                 Vec<Real> dh_u = units.load(from);
-                if (job.dy && !second) dh_u += units.load(job.dy + at_u);
-                units.store(from, options.template backward<is_plain>(units, dh_u, step, at_u, u));
-                if (second && job.mask) mask_m(units, step.m, r, u);
+                if (job.dy && !has_second_product()) dh_u += units.load(job.dy + at_u);
+                units.store(from, options.backward(units, dh_u, step, at_u, u));
+                if (has_second_product() && has_mask()) mask_m(units, step.m, r, u);
             });
         }
     }
@@ -212,15 +187,15 @@ class BackwardRun {
         const Size active = at.active(i), H = job.sizes.H, values = job.sizes.P;
         for (Size r = 0; r < active; ++r) {
             const Size kept = at.kept(i, r);
-            const Real* h_before = h_of_before(i, r);
-            for_units<Real>(mine_h.begin, mine_h.end, [&](auto units, Size u) {
+            const Real* h_before = states.h_before(job, at, i, r);
+            for_units<Real>(states.values.begin, states.values.end, [&](auto units, Size u) {
                 StepBackward<Real> step{};
                 step.H = H;
                 step.dz = dz + (row + r) * da_stride + u;
                 step.de = de + (row + r) * de_stride + u;
                 step.h_before = h_before + u;
                 step.gates = job.gates + kept * Cell::S * H + u;
-                Real* dh_u = dh + r * h_stride + u;
+                Real* dh_u = states.dh + r * h_stride + u;
                 Vec<Real> dh_new = units.load(dh_u);
                 if (job.dy) dh_new += units.load(job.dy + kept * values + u);
                 units.store(dh_u, options.backward_second(units, dh_new, step, kept * values + u));
@@ -230,12 +205,13 @@ class BackwardRun {
         const Matrix<const Real> de_i{de + row * de_stride, de_stride};
         for (Size p = mine_second.begin; p < mine_second.end && active > 0; ++p) {
             P::multiply_step(H - p * P::width, active == 1,
-                             {m + row * h_stride + p * P::width, h_stride}, {zeros, 0}, de_i,
+                             {m + row * h_stride + p * P::width, h_stride}, {states.zeros, 0}, de_i,
                              weights + packed.at_second + p * P::elements(values), active, values);
         }
         for (Size r = 0; Cell::G_second > 0 && job.mask && r < active; ++r) {
             Real* m_r = m + (row + r) * h_stride;
-            for_units<Real>(begin, end, [&](auto units, Size u) { mask_m(units, m_r + u, r, u); });
+            for_units<Real>(states.units.begin, states.units.end,
+                            [&](auto units, Size u) { mask_m(units, m_r + u, r, u); });
         }
     }
 
@@ -254,7 +230,7 @@ class BackwardRun {
                 norm_gradient<Cell>(
                     (k == 0 ? dz : da) + n, sums.of_bias(k), sums.of_gain(k),
                     (k == 0 ? out_z : out_a) + r * da_stride, job.normalised + (kept + k) * K,
-                    weights + packed.at_gains + k * K, job.scales[kept + k], Share{begin, end}, H);
+                    weights + packed.at_gains + k * K, job.scales[kept + k], states.units, H);
             }
         }
     }
@@ -265,37 +241,23 @@ class BackwardRun {
         const Matrix<const Real> da_i{da + row * da_stride, da_stride};
         for (Size p = mine_hh.begin; p < mine_hh.end && active > 0; ++p) {
             // rows of dh are longer than H by more than the last panel's columns
-            const Matrix<Real> dh_p{dh + p * P::width, h_stride};
-            const Matrix<Real> to = job.mask ? Matrix<Real>{tile, P::width} : dh_p;
-            const Matrix<const Real> start = job.mask ? Matrix<const Real>{zeros, 0} : to;
+            const Matrix<Real> dh_p{states.dh + p * P::width, h_stride};
+            const Matrix<Real> to = has_mask() ? Matrix<Real>{tile, P::width} : dh_p;
+            const Matrix<const Real> start = has_mask() ? Matrix<const Real>{states.zeros, 0} : to;
             P::multiply_step(P_h - p * P::width, active == 1, to, start, da_i,
                              weights + packed.at_hh + p * P::elements(K), active, K);
-            if (job.mask) add_masked(p * P::width, smaller(P::width, P_h - p * P::width), active);
+            if (has_mask()) add_masked(p * P::width, smaller(P::width, P_h - p * P::width), active);
         }
-        cut_at_resets(i);
+        states.cut_at_resets(job, at, i, sums.dh_fresh, sums.dc_fresh);
     }
 
     // dh += mask * tile for `count` units from `first` on
     APART void add_masked(Size first, Size count, Size active) {
         for (Size r = 0; r < active; ++r) {
             const Real* mask = job.mask + at.state(r) * job.sizes.P + first;
-            Real* dh_r = dh + r * h_stride + first;
+            Real* dh_r = states.dh + r * h_stride + first;
             for (Size v = 0; v < count; ++v) dh_r[v] += mask[v] * tile[r * P::width + v];
         }
-    }
-
-    // Where row r begins afresh, its gradient belongs to the fresh state, not to the step before.
-    void cut_at_resets(Size i) {
-        for (Size r = 0; job.rows.reset && r < at.active(i); ++r) {
-            if (!at.is_fresh(i, r)) continue;
-            cut(dh + r * h_stride, sums.dh_fresh, mine_h);
-            if (Cell::has_c) cut(dc + r * h_stride, sums.dc_fresh, {begin, end});
-        }
-    }
-
-    void cut(Real* gradient, Real* of_fresh, Share units) {
-        for (Size u = units.begin; u < units.end; ++u) of_fresh[u] += gradient[u];
-        std::memset(gradient + units.begin, 0, bytes(units.end - units.begin));
     }
 
     // dx = dz W_ih for this member's panels of inputs
@@ -306,45 +268,30 @@ class BackwardRun {
         for (Size q = mine_ih.begin; q < mine_ih.end; ++q) {
             const Size column = q * P::width, count = smaller(P::width, I - column);
             P::with_columns(count, [&](auto used) {
-                used.multiply({tile, P::width}, {zeros, 0}, {dz, da_stride},
+                used.multiply({tile, P::width}, {states.zeros, 0}, {dz, da_stride},
                               weights + q * P::elements(K), block.rows, K);
             });
             at.for_rows(block, [&](Size i, Size r, Size n) {
-                std::memcpy(dx + at.place(i, r) * I + column, tile + n * P::width, bytes(count));
+                std::memcpy(dx + at.place(i, r) * I + column, tile + n * P::width,
+                            count * sizeof(Real));
             });
-        }
-    }
-
-    void finish() {
-        for (Size r = 0; r < at.batch_size(); ++r) {
-            const auto give = [&](Real* to, const Real* from, Size values, Share units) {
-                if (!to) return;
-                std::memcpy(to + at.state(r) * values + units.begin,
-                            from + r * h_stride + units.begin, bytes(units.end - units.begin));
-            };
-            give(job.dh0, dh, job.sizes.P, mine_h);
-            give(job.dc0, dc, job.sizes.H, {begin, end});
         }
     }
 
     const Backward<Real>& job;
     Direction at;
     Group group;
-    Options<Cell, Real> options;
+    Options<Cell, Real, has_options> options;
     Packed packed;
-    const Real* weights;         // packed, of this direction
-    Share mine_ih{}, mine_hh{};  // panels of inputs, and of values of h
-    Share mine_second{};         // and of units, in the second product
-    Share mine_h{};              // values of h
-    Size begin = 0, end = 0;     // units
+    const Real* weights;                        // packed, of this direction
+    Share mine_ih{}, mine_hh{}, mine_second{};  // panels of x, of h, and of the second product
+    StatesBackward<Cell, Real> states;
     Size h_stride, da_stride, de_stride, block_rows, used;
-    Real *dh, *dc;        // [B, P], [B, H] gradients of the state after the step that comes next
     Real *dz, *da;        // [R, G, H] of the block
     Real *de, *m;         // [R, P], [R, H] of the second product; m: dm first
     Real *out_z, *out_a;  // [B, G, H] of a step, behind LayerNorm
     Real* tile;           // [R, width] of this member
     Real* masked;         // [side, H] of this member
-    Real* zeros;          // [H]
     WeightSums<Cell, Real> sums;
 };
 

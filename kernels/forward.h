@@ -1,9 +1,8 @@
 // A whole sequence forward: the loop over time, generic over the cell.
 //
 // Time runs in blocks of steps. A block's inputs are projected in one product, z = W_ih x + b_ih;
-// then each step adds W_hh h + b_hh and leaves the rest to the cell. The states live in two small
-// buffers, the one of the step before and the one of this step, in the order of the rows; with a
-// mask they hold mask * h, what the product reads, and the states stand beside them.
+// then each step adds W_hh h + b_hh and leaves the rest to the cell. The states live in small
+// buffers, in the order of the rows (states.h).
 //
 // The members of a direction's group share its rows, which are independent of each other, or, when
 // those are few or the weights many, its units, in whole panels. A step needs all units of the
@@ -14,12 +13,13 @@
 #include "layernorm.h"
 #include "options.h"
 #include "pack.h"
+#include "states.h"
 #include "step.h"
 
 namespace throughtime {
 namespace {
 
-template <class Cell, class Real>
+template <class Cell, class Real, bool has_options>
 class ForwardRun {
     using P = ForwardPanel<Cell, Real>;
     using First = ForwardPanel<FirstGates<Cell>, Real>;
@@ -34,14 +34,12 @@ class ForwardRun {
         : job(job),
           at{job.sizes, job.rows, d},
           group(group_for(member, {d, 0, job.sizes.D, 1})),
-          normalises(job.sizes.normalises),
           options(job.keep_h, job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[d],
                   has_second<Cell>(job.sizes)),
           packed(packed_forward<Cell, Real>(job.sizes)),
           weights(job.packed + d * packed.elements) {
         const Sizes& sizes = job.sizes;
         const Size B = sizes.B, R = larger(B, block_rows), num = packed.panels_hh;
-        h_stride = row_stride<Real>(sizes.H);
         x_stride = row_stride<Real>(sizes.I);
         z_panel = R * P::width;
         // what the members of a group share, or have one each
@@ -51,18 +49,15 @@ class ForwardRun {
         const auto take = [&](Size elements) {
             return room.take(pieces * elements) + piece * elements;
         };
-        for (Real*& state : read) state = take(rows * h_stride);
-        Real* beside = take(rows * h_stride);
-        for (int k : {0, 1}) h[k] = job.mask ? beside : read[k];
-        c = Cell::has_c ? take(rows * h_stride) : nullptr;
-        m = has_second<Cell>(sizes) ? take(rows * h_stride) : nullptr;
+        states.lay_out(job, rows, take);
+        m = has_second_product() ? take(rows * states.stride) : nullptr;
         z = take(num * z_panel);
         x = room.take(member.count * R * x_stride) + member.index * R * x_stride;
         const auto take_own = [&](Size elements) {
             return room.take(member.count * elements) + member.index * elements;
         };
         a = take_own(B * P::width);
-        if (normalises) {
+        if (normalises()) {
             zeros = take_own(P::width);
             a_panel = rows * P::width;
             product = take(num * a_panel);
@@ -78,20 +73,21 @@ class ForwardRun {
             group = {0, 1, nullptr};
         }
         mine = share_of(num, group.index, group.count);
-        begin = mine.begin * panel_units;
-        end = smaller(mine.end * panel_units, sizes.H);
+        states.units = {mine.begin * panel_units, smaller(mine.end * panel_units, sizes.H)};
+        states.values = states.units;
+        if (!has_second_product()) return;
         mine_second = share_of(packed.panels_second, group.index, group.count);
-        mine_h = {begin, end};
-        if (!has_second<Cell>(sizes)) return;
-        mine_h.begin = mine_second.begin * Second::width;
-        mine_h.end = smaller(mine_second.end * Second::width, sizes.P);
+        states.values = {mine_second.begin * Second::width,
+                         smaller(mine_second.end * Second::width, sizes.P)};
     }
 
     Size elements() const { return used; }
 
     void run() {
         if (group.count == 0) return;
-        start();
+        states.start(job, at);
+        if (normalises()) std::memset(zeros, 0, P::width * sizeof(Real));
+        group.meet();
         const bool is_wave = job.x_done || job.y_done;
         int blocks = 0;
         for (Size i = 0; i < job.sizes.T;) {
@@ -108,44 +104,8 @@ class ForwardRun {
     }
 
   private:
-    // The states before the first step; a row that has no step ends with them.
-    void start() {
-        for (Size r = 0; r < at.batch_size(); ++r) {
-            const Size to = r * h_stride;
-            const bool fresh = at.sizes.T > 0 && r < at.active(0) && at.is_fresh(0, r);
-            for (Size u = mine_h.begin; u < mine_h.end; ++u) {
-                const Size from = at.state(r) * job.sizes.P + u;
-                job.h_n[from] = job.h0 ? job.h0[from] : Real(0);
-                const Real first = fresh ? fresh_h(u) : job.h_n[from];
-                h[0][to + u] = h[1][to + u] = first;
-            }
-            for (Size u = begin; Cell::has_c && u < end; ++u) {
-                const Size from = at.state(r) * job.sizes.H + u;
-                job.c_n[from] = job.c0 ? job.c0[from] : Real(0);
-                c[to + u] = fresh ? fresh_c(u) : job.c_n[from];
-            }
-        }
-        for (int k = 0; job.mask && k < 2; ++k) mask_rows(k, at.batch_size());
-        if (normalises) std::memset(zeros, 0, P::width * sizeof(Real));
-        group.meet();
-    }
-
-    // What the product reads of the first rows.
-    APART void mask_rows(Size k, Size rows) {
-        for (Size r = 0; r < rows; ++r) {
-            const Real* mask = job.mask + at.state(r) * job.sizes.P;
-            const Real* from = h[k] + r * h_stride;
-            Real* to = read[k] + r * h_stride;
-            for (Size u = mine_h.begin; u < mine_h.end; ++u) to[u] = mask[u] * from[u];
-        }
-    }
-
-    Real fresh_h(Size u) const {
-        return job.h_fresh ? job.h_fresh[at.d * job.sizes.P + u] : Real(0);
-    }
-    Real fresh_c(Size u) const {
-        return job.c_fresh ? job.c_fresh[at.d * job.sizes.H + u] : Real(0);
-    }
+    bool normalises() const { return has_options && job.sizes.normalises; }
+    bool has_second_product() const { return has_options && has_second<Cell>(job.sizes); }
 
     // z of all rows of the block, for this member's panels
     void project(const Block& block) {
@@ -158,53 +118,53 @@ class ForwardRun {
         for (Size p = mine.begin; p < mine.end; ++p) {
             P::template with_columns<Cell::G>(
                 forward_columns<Cell, Real>(p, job.sizes.H), [&](auto used) {
-                    const Real* start = normalises ? zeros : biases + p * P::width;
+                    const Real* start = normalises() ? zeros : biases + p * P::width;
                     used.multiply({z + p * z_panel, P::width}, {start, 0}, {x, x_stride},
                                   weights + p * P::elements(I), block.rows, I);
                 });
         }
-        if (!normalises) return;
+        if (!normalises()) return;
         group.meet();
         norm[0].take_moments(z, z_panel, block.rows, job.sizes.H);
     }
 
     // Step i, whose rows begin at `row` in the block.
     void step(Size i, Size row) {
-        if (at.active(i) == 0) return;
-        if (normalises) {
-            normalised_step(i, row);
+        const Size active = at.active(i);
+        if (active == 0) return;
+        if (normalises()) {
+            normalised_step(i, row, active);
         } else {
             const Real* biases = weights + packed.at_bias_hh;
+            const bool single = is_single(i);
             for (Size p = mine.begin; p < mine.end; ++p) {
-                product_of_state(a, biases + p * First::width, i, p);
-                Real* z_p = z + p * z_panel + row * P::width;
-                options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
-                    unit_steps<is_plain>(i, p, z_p);
-                });
+                product_of_state(a, biases + p * First::width, i, p, active, single);
+                unit_steps(i, p, active, z + p * z_panel + row * P::width);
             }
         }
         if constexpr (can_have_second<Cell>) {
-            if (has_second<Cell>(job.sizes)) second_half(i, row);
+            if (has_second_product()) second_half(i, row, active);
         }
-        finish_rows(i);
+        states.finish_step(job, at, i);
     }
 
     // One row of all, whoever its member is: the bits are those of one thread.
     bool is_single(Size i) const { return job.rows.active[at.time(i)] == 1; }
 
     // out [rows, width] = start + W_hh h for panel p
-    ALWAYS_INLINE void product_of_state(Real* out, const Real* start, Size i, Size p) {
+    ALWAYS_INLINE void product_of_state(Real* out, const Real* start, Size i, Size p, Size active,
+                                        bool single) {
         First::template multiply_step<FirstGates<Cell>::G>(
-            forward_columns<FirstGates<Cell>, Real>(p, job.sizes.H), is_single(i),
-            {out, First::width}, {start, 0}, {read[i % 2], h_stride},
-            weights + packed.at_hh + p * First::elements(job.sizes.P), at.active(i), job.sizes.P);
+            forward_columns<FirstGates<Cell>, Real>(p, job.sizes.H), single, {out, First::width},
+            {start, 0}, {states.read[i % 2], states.stride},
+            weights + packed.at_hh + p * First::elements(job.sizes.P), active, job.sizes.P);
     }
 
     // The same with LayerNorm: a row's gates follow all of its products, of all members.
-    APART void normalised_step(Size i, Size row) {
-        const Size H = job.sizes.H, active = at.active(i);
+    APART void normalised_step(Size i, Size row, Size active) {
+        const Size H = job.sizes.H;
         for (Size p = mine.begin; p < mine.end; ++p) {
-            product_of_state(product + p * a_panel, zeros, i, p);
+            product_of_state(product + p * a_panel, zeros, i, p, active, is_single(i));
         }
         group.meet();
         norm[1].take_moments(product, a_panel, active, H);
@@ -220,37 +180,34 @@ class ForwardRun {
         for (Size p = mine.begin; p < mine.end; ++p) {
             norm[0].normalise(normalised_z, z + p * z_panel, p, {row, row + active}, H, saved(0));
             norm[1].normalise(a, product + p * a_panel, p, {0, active}, H, saved(1));
-            options.if_plain([&](auto is_plain) __attribute__((always_inline)) {
-                unit_steps<is_plain>(i, p, normalised_z);
-            });
+            unit_steps(i, p, active, normalised_z);
         }
     }
 
     // The cell's arithmetic for panel p.
-    template <bool is_plain>
-    ALWAYS_INLINE void unit_steps(Size i, Size p, Real* z_p) {
-        const Size first = p * panel_units, active = at.active(i);
+    ALWAYS_INLINE void unit_steps(Size i, Size p, Size active, Real* z_p) {
+        const Size first = p * panel_units;
         for_units<Real>(first, smaller(first + panel_units, job.sizes.H), [&](auto units, Size u) {
             for (Size r = 0; r < active; ++r) {
                 const Real* a_u = a + r * First::width + (u - first) * FirstGates<Cell>::G;
                 Real* z_u = z_p + r * P::width + (u - first) * Cell::G;
-                unit_step<is_plain>(units, i, r, u, a_u, z_u);
+                unit_step(units, i, r, u, a_u, z_u);
             }
         });
     }
 
     // The same for a vector of units, u and following, of row r.
-    template <bool is_plain, class Units>
+    template <class Units>
     ALWAYS_INLINE void unit_step(Units units, Size i, Size r, Size u, const Real* a_u, Real* z_u) {
-        const Size H = job.sizes.H, kept = at.kept(i, r), state = r * h_stride + u;
+        const Size H = job.sizes.H, kept = at.kept(i, r), state = r * states.stride + u;
         const Step<Real> step = step_of(i, u, kept, state, a_u, z_u);
-        const Vec<Real> result = options.template forward<is_plain>(units, step, kept * H + u, u);
-        if (!is_plain && has_second<Cell>(job.sizes)) {
+        const Vec<Real> result = options.forward(units, step, kept * H + u, u);
+        if (has_second_product()) {
             const Size masks = at.state(r) * job.sizes.P + u;
             const bool is_masked = Cell::G_second > 0 && job.mask;
             units.store(m + state, is_masked ? result * units.load(job.mask + masks) : result);
         } else {
-            keep_h(units, i, u, kept, state, result);
+            keep_h(units, i, state, kept * H + u, result);
         }
         if (Cell::has_c && job.c) units.store(job.c + kept * H + u, units.load(step.c));
     }
@@ -258,36 +215,36 @@ class ForwardRun {
     ALWAYS_INLINE Step<Real> step_of(Size i, Size u, Size kept, Size state, const Real* a_u,
                                      Real* z_u) const {
         const Size H = job.sizes.H;
-        Step<Real> step{a_u, z_u, h[i % 2] + state, nullptr, nullptr, nullptr, H, job.g};
-        if (Cell::has_c) step.c = c + state;
+        Step<Real> step{a_u, z_u, states.h[i % 2] + state, nullptr, nullptr, nullptr, H, job.g};
+        if (Cell::has_c) step.c = states.c + state;
         if (job.gates) step.gates = job.gates + kept * Cell::S * H + u;
         return step;
     }
 
+    // `at_y` in the axes [N, D, P]
     template <class Units>
-    ALWAYS_INLINE void keep_h(Units units, Size i, Size u, Size kept, Size state, Vec<Real> h_new) {
-        units.store(h[(i + 1) % 2] + state, h_new);
-        units.store(job.y + kept * job.sizes.P + u, h_new);
+    ALWAYS_INLINE void keep_h(Units units, Size i, Size state, Size at_y, Vec<Real> h_new) {
+        units.store(states.h[(i + 1) % 2] + state, h_new);
+        units.store(job.y + at_y, h_new);
     }
 
-    // h from the second product, W m + b, once all units of m are there. Not inlined, so that a
-    // step without one has all registers to itself.
-    APART void second_half(Size i, Size row) {
-        const Size H = job.sizes.H, values = job.sizes.P, active = at.active(i);
+    // h from the second product, W m + b, once all units of m are there.
+    APART void second_half(Size i, Size row, Size active) {
+        const Size H = job.sizes.H, values = job.sizes.P;
         group.meet();
         for (Size p = mine_second.begin; p < mine_second.end && active > 0; ++p) {
             Second::multiply_step(
                 forward_columns<Linear, Real>(p, values), is_single(i), {a, Second::width},
-                {weights + packed.at_bias_second + p * Second::width, 0}, {m, h_stride},
+                {weights + packed.at_bias_second + p * Second::width, 0}, {m, states.stride},
                 weights + packed.at_second + p * Second::elements(H), active, H);
             const Size first = p * Second::width;
             for_units<Real>(first, smaller(first + Second::width, values), [&](auto units, Size u) {
                 for (Size r = 0; r < active; ++r) {
                     const Real* a_u = a + r * Second::width + u - first;
-                    const Size kept = at.kept(i, r), state = r * h_stride + u;
+                    const Size kept = at.kept(i, r), state = r * states.stride + u;
                     const auto step = step_of(i, u, kept, state, a_u, z_at(row + r, u));
-                    const Size at_u = kept * values + u;
-                    keep_h(units, i, u, kept, state, options.forward_second(units, step, at_u));
+                    const Size at_y = kept * values + u;
+                    keep_h(units, i, state, at_y, options.forward_second(units, step, at_y));
                 }
             });
         }
@@ -298,49 +255,19 @@ class ForwardRun {
         return z + u / panel_units * z_panel + row * P::width + u % panel_units * Cell::G;
     }
 
-    // Keeps the last states of rows that end with step i, and begins afresh those that are reset.
-    void finish_rows(Size i) {
-        const Size continuing = at.continuing(i);
-        Real* h_new = h[(i + 1) % 2];
-        for (Size r = continuing; r < at.active(i); ++r) {
-            const Size at_h = at.state(r) * job.sizes.P, at_c = at.state(r) * job.sizes.H;
-            for (Size u = mine_h.begin; u < mine_h.end; ++u) {
-                job.h_n[at_h + u] = h_new[r * h_stride + u];
-            }
-            for (Size u = begin; Cell::has_c && u < end; ++u) {
-                job.c_n[at_c + u] = c[r * h_stride + u];
-            }
-        }
-        for (Size r = 0; job.rows.reset && r < continuing; ++r) {
-            if (!at.is_fresh(i + 1, r)) continue;
-            for (Size u = mine_h.begin; u < mine_h.end; ++u) {
-                h_new[r * h_stride + u] = fresh_h(u);
-            }
-            for (Size u = begin; Cell::has_c && u < end; ++u) {
-                c[r * h_stride + u] = fresh_c(u);
-            }
-        }
-        if (job.mask) mask_rows((i + 1) % 2, at.active(i));
-    }
-
     const Forward<Real>& job;
     Direction at;
     Group group;
-    bool normalises;
-    Options<Cell, Real> options;
+    Options<Cell, Real, has_options> options;
     Packed packed;
     const Real* weights;          // packed, of this direction
     Share mine{}, mine_second{};  // panels
-    Size begin = 0, end = 0;      // units
-    Share mine_h{};               // values of h
-    Size h_stride, x_stride, z_panel, used;
-    Real* h[2];     // [B, P] either; one buffer where there is a mask
-    Real* read[2];  // [B, P] h, or mask * h
-    Real* c;        // [B, H]
-    Real* m;        // [B, H] what the second product reads, or null
-    Real* z;        // [panels, R, width]
-    Real* x;        // [R, I] of this member
-    Real* a;        // [B, width] of this member
+    States<Cell, Real, has_options> states;
+    Size x_stride, z_panel, used;
+    Real* m;  // [B, H] what the second product reads, or null
+    Real* z;  // [panels, R, width]
+    Real* x;  // [R, I] of this member
+    Real* a;  // [B, width] of this member
     // with LayerNorm
     Size a_panel = 0;
     Real* zeros;                  // [width] of this member
@@ -351,14 +278,16 @@ class ForwardRun {
 
 template <class Cell, class Real>
 Size forward_workspace(const Sizes& sizes, int threads) {
-    return workspace_of<ForwardRun<Cell, Real>, Forward<Real>>(sizes, threads);
+    return workspace_of<ForwardRun<Cell, Real, true>, Forward<Real>>(sizes, threads);
 }
 
 // One member's part of a forward run.
 template <class Cell, class Real>
 void forward(const Forward<Real>& job, const Member& member) {
     for (Size d = 0; d < job.sizes.D; ++d) {
-        ForwardRun<Cell, Real>(job, d, member, {job.workspace}).run();
+        with_or_without<Cell>(has_options<Cell>(job, d), [&](auto options) {
+            ForwardRun<Cell, Real, options>(job, d, member, {job.workspace}).run();
+        });
     }
 }
 

@@ -1,5 +1,6 @@
-// What a cell may have beside its equations, apart from them: a run without options pays one
-// branch for many units, and its code is the cell's alone.
+// What a cell may have beside its equations, apart from them. Every run is compiled twice, with
+// options and without any. The latter's code is the cell's alone and is inlined whole, so that its
+// fields can stay in registers.
 //
 // Zoneout: a share k of the state before stays, of either state of the cell,
 //
@@ -13,12 +14,31 @@
 
 #include <type_traits>
 
+#include "pack.h"
 #include "step.h"
 
 namespace throughtime {
 namespace {
 
-template <class Cell, class Real>
+// Whether direction d of a run, forward or backward, has any.
+template <class Cell, class Job>
+bool has_options(const Job& job, Size d) {
+    const bool has_zoneout =
+        job.keep_h || job.keep_c || job.keep_h_share != 0 || job.keep_c_share != 0;
+    return has_zoneout || job.mask || job.sizes.normalises || job.peepholes[d] ||
+           has_second<Cell>(job.sizes);
+}
+
+// Calls body(std::true_type) for a run that has options, else body(std::false_type).
+template <class Cell, class Body>
+void with_or_without(bool options, Body body) {
+    if constexpr (Cell::G_second == 0) {  // a second product is one
+        if (!options) return body(std::false_type{});
+    }
+    body(std::true_type{});
+}
+
+template <class Cell, class Real, bool has_any>
 class Options {
     using Optional = typename Cell::WithOptions;
 
@@ -36,38 +56,21 @@ class Options {
           dc(dc),
           second(second),
           has_zoneout(keep_h || keep_c || h_share != 0 || c_share != 0),
-          is_plain(!has_zoneout && !peepholes && !dc && !second) {}
-
-    // Calls body(std::true_type) where there are none, else body(std::false_type). Both must be
-    // inlined: a run whose address is known elsewhere is read anew after every store.
-    template <class Body>
-    ALWAYS_INLINE void if_plain(Body body) const {
-        if (is_plain) {
-            body(std::true_type{});
-        } else {
-            body(std::false_type{});
-        }
-    }
+          leaves_cell(!has_zoneout && !peepholes && !dc && !second) {}
 
     // The step of the units u and following, `at` in the axes [N, D, H]: returns h, writes c.
-    template <bool is_plain, class Units>
+    template <class Units>
     ALWAYS_INLINE Vec<Real> forward(Units units, const Step<Real>& step, Size at, Size u) const {
-        if constexpr (is_plain) {
-            return Cell::forward(units, step);
-        } else {
-            return forward_with(units, step, at, u);
-        }
+        if (is_plain()) return Cell::forward(units, step);
+        return forward_with(units, step, at, u);
     }
 
     // From dh (and dc) to dz, as the cell's own.
-    template <bool is_plain, class Units>
+    template <class Units>
     ALWAYS_INLINE Vec<Real> backward(Units units, Vec<Real> dh, const StepBackward<Real>& step,
                                      Size at, Size u) const {
-        if constexpr (is_plain) {
-            return Cell::backward(units, dh, step);
-        } else {
-            return backward_with(units, dh, step, at, u);
-        }
+        if (is_plain()) return Cell::backward(units, dh, step);
+        return backward_with(units, dh, step, at, u);
     }
 
     // The second half of a step, `at` in the axes [N, D, P].
@@ -86,6 +89,9 @@ class Options {
     }
 
   private:
+    // Whether the cell's arithmetic is its own, whatever stands around it.
+    ALWAYS_INLINE bool is_plain() const { return !has_any || (Cell::G_second == 0 && leaves_cell); }
+
     template <class Units>
     ALWAYS_INLINE Vec<Real> forward_with(Units units, Step<Real> step, Size at, Size u) const {
         if (peepholes) step.peepholes = peepholes + u;
@@ -144,7 +150,8 @@ class Options {
     Real* dpeepholes;             // [Q, H] added to
     const Real* dc;               // [N, D, H] or null
     bool second;                  // product in every step
-    bool has_zoneout, is_plain;
+    bool has_zoneout;
+    bool leaves_cell;  // as it is
 };
 
 }  // namespace

@@ -98,14 +98,6 @@ void transpose(Real* to, Size to_stride, Row row, Size rows, Size columns) {
     }
 }
 
-// Distance between rows of a buffer: not a power of two, whose rows would all meet in one corner
-// of a cache.
-template <class Real>
-constexpr Size row_stride(Size columns) {
-    constexpr Size line = 64 / sizeof(Real);
-    return (columns + line - 1) / line * line + line;
-}
-
 // Whether a step has a second product, whose matrix is [P, H]: that of some cells can.
 template <class Cell>
 constexpr bool can_have_second = Cell::G_second > 0 || Cell::projects;

@@ -29,7 +29,7 @@ Size backward_workspace(const Sizes& sizes, int threads) {
     Size most = 0;
     for (int count = 1; count <= threads; ++count) {
         const Lane lane{0, 0, sizes.D, row_parts<Cell, Real>(sizes)};
-        const BackwardRun<Cell, Real> run(job, lane, {0, count, nullptr}, {nullptr});
+        const BackwardRun<Cell, Real, true> run(job, lane, {0, count, nullptr}, {nullptr});
         most = larger(most, run.elements());
     }
     return most;
@@ -39,17 +39,23 @@ Size backward_workspace(const Sizes& sizes, int threads) {
 template <class Cell, class Real>
 void backward(const Backward<Real>& job, const Member& member) {
     const Size D = job.sizes.D, parts = row_parts<Cell, Real>(job.sizes);
-    const auto run_of = [&](Size d, Size part) {
-        return BackwardRun<Cell, Real>(job, {d, part, D, parts}, member, {job.workspace});
+    const auto run_of = [&](Size d, Size part, auto options) {
+        return BackwardRun<Cell, Real, options>(job, {d, part, D, parts}, member, {job.workspace});
     };
     for (Size part = 0; part < parts; ++part) {
-        for (Size d = 0; d < D; ++d) run_of(d, part).run();
+        for (Size d = 0; d < D; ++d) {
+            with_or_without<Cell>(job.dc || has_options<Cell>(job, d),
+                                  [&](auto options) { run_of(d, part, options).run(); });
+        }
     }
+    const auto sums_of = [&](Size d, Size part) {
+        return run_of(d, part, std::true_type{}).weight_sums();
+    };
     member.meet();
     for (Size d = 0; d < D; ++d) {
-        const WeightSums<Cell, Real> total = run_of(d, 0).weight_sums();
+        const WeightSums<Cell, Real> total = sums_of(d, 0);
         for (Size part = 1; part < parts; ++part) {
-            const WeightSums<Cell, Real> other = run_of(d, part).weight_sums();
+            const WeightSums<Cell, Real> other = sums_of(d, part);
             if (job.weights[d].weight_hh) total.add_part(other, member);
             if (member.index > 0) continue;
             total.add_fresh(other);

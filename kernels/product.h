@@ -60,8 +60,8 @@ struct Panel {
 
     // The same for one row: the sum over k is split into interleaved sums, which hide the latency
     // as the rows of a tile do.
-    static void multiply_single(Real* out, const Real* start, const Real* a, const Real* panel,
-                                Size K) {
+    static ALWAYS_INLINE void multiply_single(Real* out, const Real* start, const Real* a,
+                                              const Real* panel, Size K) {
         constexpr int num = std::bit_floor(unsigned(tile_rows));
         V sum[num][NV] = {};
         const Real* w_k = panel;

@@ -149,6 +149,14 @@ constexpr Share share_of(Size panels, int index, int count) {
     return {panels * index / count, panels * (index + 1) / count};
 }
 
+// Distance between rows of a buffer: not a power of two, whose rows would all meet in one corner
+// of a cache.
+template <class Real>
+constexpr Size row_stride(Size columns) {
+    constexpr Size line = 64 / sizeof(Real);
+    return (columns + line - 1) / line * line + line;
+}
+
 // Hands out pieces of the workspace, each from a multiple of 64 bytes on. Without a workspace it
 // only counts.
 template <class Real>

@@ -19,7 +19,7 @@ ALWAYS_INLINE void multiply_rows(Real* out, const Real* biases, Matrix<const Rea
                                         panels + p * P::elements(K), num_rows, K);
 }
 
-template <class Cell, class Real>
+template <class Cell, class Real, bool has_options>
 class StreamRun {
     using P = ForwardPanel<Cell, Real>;
     using First = ForwardPanel<FirstGates<Cell>, Real>;
@@ -37,7 +37,7 @@ class StreamRun {
         z_panel = Cell::G_second > 0 ? B * P::width : 0;  // kept for the second half
         z = room.take(larger(B * P::width, packed.panels_ih * z_panel));
         a = room.take(B * P::width);
-        m = room.take(has_second<Cell>(job.sizes) ? B * job.sizes.H : 0);
+        m = room.take(has_second_product() ? B * job.sizes.H : 0);
         used = room.used;
     }
 
@@ -52,17 +52,17 @@ class StreamRun {
             multiply_rows<FirstGates<Cell>>(a, job.packed + packed.at_bias_hh,
                                             {job.h_before, values}, job.packed + packed.at_hh, p, B,
                                             values, H);
-            options.if_plain([&](auto is_plain)
-                                 __attribute__((always_inline)) { unit_steps<is_plain>(p, z_p); });
+            unit_steps(p, z_p);
         }
         if constexpr (can_have_second<Cell>) {
-            if (has_second<Cell>(job.sizes)) StreamRun(*this).second_half();
+            if (has_second_product()) second_half();
         }
     }
 
   private:
+    bool has_second_product() const { return has_options && has_second<Cell>(job.sizes); }
+
     // The cell's arithmetic for panel p.
-    template <bool is_plain>
     ALWAYS_INLINE void unit_steps(Size p, Real* z_p) const {
         const Size B = job.sizes.B, H = job.sizes.H, first = p * panel_units;
         for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
@@ -70,9 +70,8 @@ class StreamRun {
                 const Real* a_u = a + r * First::width + (u - first) * FirstGates<Cell>::G;
                 Real* z_u = z_p + r * P::width + (u - first) * Cell::G;
                 const Size state = r * H + u;
-                Real* to = !is_plain && has_second<Cell>(job.sizes) ? m : job.h;
-                units.store(to + state, options.template forward<is_plain>(
-                                            units, step_of(r, u, a_u, z_u), state, u));
+                Real* to = has_second_product() ? m : job.h;
+                units.store(to + state, options.forward(units, step_of(r, u, a_u, z_u), state, u));
             }
         });
     }
@@ -84,7 +83,7 @@ class StreamRun {
     }
 
     // h from the second product, W m + b
-    __attribute__((noinline)) void second_half() const {
+    APART void second_half() const {
         const Size B = job.sizes.B, H = job.sizes.H, values = job.sizes.P;
         for (Size p = 0; p < packed.panels_second; ++p) {
             multiply_rows<Linear>(a, job.packed + packed.at_bias_second, {m, H},
@@ -104,7 +103,7 @@ class StreamRun {
 
     const StreamStep<Real> job;
     const Packed packed;
-    const Options<Cell, Real> options;
+    const Options<Cell, Real, has_options> options;
     Size z_panel, used;
     Real *z, *a;  // [panels, B, width], of one panel where nobody asks later
     Real* m;      // [B, H]
@@ -112,14 +111,18 @@ class StreamRun {
 
 template <class Cell, class Real>
 void stream_step(const StreamStep<Real>& job) {
-    StreamRun<Cell, Real>(job, {job.workspace}).run();
+    const bool has_options = job.keep_h_share != 0 || job.keep_c_share != 0 || job.peepholes ||
+                             has_second<Cell>(job.sizes);
+    with_or_without<Cell>(has_options, [&](auto options) {
+        StreamRun<Cell, Real, options>(job, {job.workspace}).run();
+    });
 }
 
 template <class Cell, class Real>
 Size stream_workspace(const Sizes& sizes) {
     StreamStep<Real> job{};
     job.sizes = sizes;
-    return StreamRun<Cell, Real>(job, {nullptr}).elements();
+    return StreamRun<Cell, Real, true>(job, {nullptr}).elements();
 }
 
 template <class Real>
