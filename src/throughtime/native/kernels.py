@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from throughtime.native import _kernels
+from throughtime.native.compiled import Kernel
 from throughtime.native.packed import packed_layer
-from throughtime.native.twins import FRESH, QUIET, WEIGHTS, Call, Kernel, Noise
+from throughtime.native.twins import FRESH, QUIET, WEIGHTS, Call, Noise
 from throughtime.sequences import WHOLE
 
 Tensors = tuple[Tensor, ...]
