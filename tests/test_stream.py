@@ -1,7 +1,5 @@
 """A stream's single steps are the layer's sequence, with torch and without."""
 
-import subprocess
-import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -13,7 +11,7 @@ from torch import nn
 
 import throughtime as tt
 from throughtime.cells.elman import NONLINEARITIES
-from throughtime.errors import DataError, OptionError, ShapeError
+from throughtime.errors import OptionError, ShapeError
 from throughtime.native import _kernels
 from throughtime.stream import Session
 
@@ -258,38 +256,6 @@ def test_threads_take_turns_in_one_session():
     for thread in threads:
         thread.join()
     assert len(seen) == 80 and set(seen) == expected
-
-
-@each_layer
-@pytest.mark.parametrize("bias", [False, True])
-def test_a_saved_session_gives_the_same_bits(layer, bias, tmp_path):
-    session = tt.stream(stack(layer, num_layers=2, bias=bias), rows=2)
-    session.save(tmp_path / "stream.safetensors")
-    loaded = tt.stream.load(tmp_path / "stream.safetensors")
-    x = torch.randn(T, 2, I, dtype=torch.float64)
-    assert np.array_equal(stepped(session, x), stepped(loaded, x))
-    assert tt.stream.load(tmp_path / "stream.safetensors", rows=5).rows == 5
-
-
-def test_a_saved_session_runs_where_torch_cannot_be_imported(tmp_path):
-    layers = [make(I, I, dtype=torch.float64) for make in LAYERS.values()]
-    session, x = tt.stream([*layers, nn.Linear(I, O, dtype=torch.float64)]), np.ones(I)
-    session.save(tmp_path / "stream")
-    script = (
-        "import sys; sys.modules['torch'] = None\n"
-        "import numpy as np, throughtime.stream\n"
-        f"session = throughtime.stream.load({str(tmp_path / 'stream')!r})\n"
-        "print(session.step(np.ones(3)).tolist(), session.step(np.ones(3)).tolist())"
-    )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert run.stdout == f"{session.step(x).tolist()} {session.step(x).tolist()}\n", run.stderr
-
-
-def test_saving_overwrites_nothing(tmp_path):
-    (tmp_path / "stream").write_text("mine")
-    with pytest.raises(DataError, match="must not exist yet"):
-        tt.stream(stack()).save(tmp_path / "stream")
-    assert (tmp_path / "stream").read_text() == "mine"
 
 
 def resident_pages():

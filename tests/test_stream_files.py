@@ -1,11 +1,16 @@
-"""A file that is no saved session is refused in one sentence, whatever is wrong with it."""
+"""A saved session goes on as it was; a file that is none is refused, whatever is wrong with it."""
 
 import json
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save
+from test_stream import LAYERS, I, O, T, each_layer, stack, stepped
+from torch import nn
 
 import throughtime as tt
 from throughtime.errors import DataError
@@ -129,3 +134,35 @@ def test_no_beginning_of_a_session_passes_for_one(end, tmp_path):
     (tmp_path / "stream").write_bytes(GOOD[:end])
     with pytest.raises(DataError, match="cannot be read"):
         tt.stream.load(tmp_path / "stream")
+
+
+@each_layer
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_saved_session_gives_the_same_bits(layer, bias, tmp_path):
+    session = tt.stream(stack(layer, num_layers=2, bias=bias), rows=2)
+    session.save(tmp_path / "stream.safetensors")
+    loaded = tt.stream.load(tmp_path / "stream.safetensors")
+    x = torch.randn(T, 2, I, dtype=torch.float64)
+    assert np.array_equal(stepped(session, x), stepped(loaded, x))
+    assert tt.stream.load(tmp_path / "stream.safetensors", rows=5).rows == 5
+
+
+def test_a_saved_session_runs_where_torch_cannot_be_imported(tmp_path):
+    layers = [make(I, I, dtype=torch.float64) for make in LAYERS.values()]
+    session, x = tt.stream([*layers, nn.Linear(I, O, dtype=torch.float64)]), np.ones(I)
+    session.save(tmp_path / "stream")
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np, throughtime.stream\n"
+        f"session = throughtime.stream.load({str(tmp_path / 'stream')!r})\n"
+        "print(session.step(np.ones(3)).tolist(), session.step(np.ones(3)).tolist())"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.stdout == f"{session.step(x).tolist()} {session.step(x).tolist()}\n", run.stderr
+
+
+def test_saving_overwrites_nothing(tmp_path):
+    (tmp_path / "stream").write_text("mine")
+    with pytest.raises(DataError, match="must not exist yet"):
+        tt.stream(stack()).save(tmp_path / "stream")
+    assert (tmp_path / "stream").read_text() == "mine"

@@ -81,12 +81,9 @@ def _layers_of(part: Recurrent) -> Iterator[LayerWeights]:
         )
     for (cell,) in part.cells():
         kernel: Any = kernel_of(cell)
-        yield LayerWeights(
-            kernel.name,
-            *(_array(getattr(inner_of(cell), name, None)) for name in ARRAYS),
-            kernel.nonlinearity,
-            tuple(map(float, cell.keep)) if isinstance(cell, Zoneout) else (),
-        )
+        arrays = {name: _array(getattr(inner_of(cell), name, None)) for name in ARRAYS}
+        keep = tuple(map(float, cell.keep)) if isinstance(cell, Zoneout) else ()
+        yield LayerWeights(kernel.name, **arrays, nonlinearity=kernel.nonlinearity, keep=keep)
 
 
 def _is_known(cell: AnyCell) -> bool:
