@@ -11,9 +11,20 @@ import torch
 from torch import Tensor
 
 from throughtime.native import _kernels
-from throughtime.native.compiled import Kernel
+from throughtime.native.layout import (
+    NO_WEIGHTS,
+    addresses_of,
+    by_direction,
+    dense,
+    dense_noise,
+    fresh_states,
+    hand_out_fresh,
+    pair,
+    parts_saved,
+    sizes_of,
+)
 from throughtime.native.packed import packed_layer
-from throughtime.native.twins import FRESH, QUIET, WEIGHTS, Call, Noise
+from throughtime.native.twins import Call
 from throughtime.sequences import WHOLE
 
 Tensors = tuple[Tensor, ...]
@@ -40,7 +51,7 @@ def forward(
     """
     run = _prepare(call, x, states, weights, training)
     run.layer.forward(
-        run.weights, _addresses(run.tensors), run.sequence, run.threads, *call.noise.shares
+        run.weights, addresses_of(run.tensors), run.sequence, run.threads, *call.noise.shares
     )
     return run.results, run.saved
 
@@ -76,7 +87,7 @@ def forward_wave(
     _kernels.forward_wave(
         [run.layer for run in runs],
         [run.weights for run in runs],
-        [_addresses(run.tensors) for run in runs],
+        [addresses_of(run.tensors) for run in runs],
         *(runs[0].sequence, threads),
         *call.noise.shares,
     )
@@ -101,7 +112,7 @@ def _prepare(
 ) -> _Run:
     kernel, D, rows, _, noise = call
     lead, B, new = x.shape[:-1], rows.batch(x), x.new_empty
-    H, P = _sizes(kernel, weights)
+    H, P = sizes_of(kernel, weights)
     by_step = new if rows.lengths is None else x.new_zeros  # the kernel leaves padding alone
     y = by_step(*lead, D * P)
     finals = [new(D, B, size) for size in (P, H)[: kernel.num_states]]
@@ -116,8 +127,8 @@ def _prepare(
     x, *weights = dense((x, *weights))
     starts = dense(states) if states else ()
     constants = dense_noise(noise)
-    fresh = _fresh(call, weights)
-    tensors = (y, *_pair(finals), c, gates, x, *_pair(starts), *fresh, *constants)
+    fresh = fresh_states(call, weights)
+    tensors = (y, *pair(finals), c, gates, x, *pair(starts), *fresh, *constants)
     saved = tuple([kept for kept in (gates, c, normalised, scales) if kept is not None])
     kept = (*weights, *[tensor for tensor in (*constants, *fresh) if tensor is not None])
     crossing = _crossing(call, x, B, weights)
@@ -158,22 +169,22 @@ def backward(
     x, y, *weights = dense((x, y, *weights))
     starts = dense(states) if states else ()
     given = [None if grad is None else dense((grad,))[0] for grad in grads]
-    gates, c, normalised, scales = _parts_saved(call, dense(saved))
-    constants, fresh = dense_noise(noise), _fresh(call, weights)
+    gates, c, normalised, scales = parts_saved(call, dense(saved))
+    constants, fresh = dense_noise(noise), fresh_states(call, weights)
     new = x.new_empty if rows.lengths is None else x.new_zeros
     dx = new(D, *x.shape) if wants_dx else None
     dstates = [torch.empty_like(state) for state in starts]
     dfresh = [None if state is None else torch.empty_like(state) for state in fresh]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
-    outputs = (dx, *_pair(dstates), *dfresh)
+    outputs = (dx, *pair(dstates), *dfresh)
     dc = given.pop() if len(given) > 1 + kernel.num_states else None
-    read = (given[0], dc, *_pair(given[1:]), x, y, c, gates, *_pair(starts), *fresh)
+    read = (given[0], dc, *pair(given[1:]), x, y, c, gates, *pair(starts), *fresh)
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
-    gradients = _addresses(_by_direction(call, dweights)) if dweights else _NO_WEIGHTS * D
-    tensors = _addresses((*outputs, *read, *constants, normalised, scales))
+    gradients = addresses_of(by_direction(call, dweights)) if dweights else NO_WEIGHTS * D
+    tensors = addresses_of((*outputs, *read, *constants, normalised, scales))
     if sums is None:
         layer.backward(addresses, gradients, tensors, sequence, threads, 0, False, *noise.shares)
-        _hand_out_fresh(call, dfresh, dweights)
+        hand_out_fresh(call, dfresh, dweights)
     else:
         adds = sums.numbers is not None
         if sums.numbers is None:
@@ -200,18 +211,10 @@ class GradientSums:
         x = weights[0].new_empty(0, self.batch, weights[0].shape[1])
         dweights = [torch.empty_like(weight) for weight in weights]
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
-        gradients = _addresses(_by_direction(call, dweights))
-        (kept,) = _addresses([self.numbers])
+        gradients = addresses_of(by_direction(call, dweights))
+        (kept,) = addresses_of([self.numbers])
         layer.backward(addresses, gradients, [0] * 22, sequence, threads, kept, True)
         return dweights
-
-
-def dense(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    """The same numbers as they must lie behind pointers: in order, no sign left to apply."""
-    for tensor in tensors:
-        if not tensor.is_contiguous() or tensor.is_neg():
-            return [tensor.contiguous().resolve_neg() for tensor in tensors]
-    return tensors
 
 
 def _crossing(
@@ -219,91 +222,17 @@ def _crossing(
 ) -> tuple[_kernels.Layer, list[int], _kernels.Sequence, int]:
     """What either pass needs of the other side: layer, addresses of weights, rows, threads."""
     kernel, D, rows, *_ = call
-    (H, P), shape = _sizes(kernel, weights), x.shape
+    (H, P), shape = sizes_of(kernel, weights), x.shape
     T, tables = shape[0], _NO_TABLES
     if rows is not WHOLE:
-        T, tables = rows.num_steps(x), _addresses(rows)
+        T, tables = rows.num_steps(x), addresses_of(rows)
     sizes = (kernel.name, x.dtype, D, shape[-1], H, kernel.nonlinearity, P)
     return (
         packed_layer(weights[1], sizes),
-        _addresses(_by_direction(call, weights)),
+        addresses_of(by_direction(call, weights)),
         _kernels.Sequence(T, B, False, *tables),
         _kernels.choose_threads(kernel.name, T, B, D, H, torch.get_num_threads()),
     )
 
 
 _NO_TABLES = [0] * len(WHOLE)
-
-
-def _pair(states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
-    """H and c, None for what is not there."""
-    return (*states, None, None)[:2]  # type: ignore[return-value]  # mypy counts no slices
-
-
-def _sizes(kernel: Kernel, weights: Sequence[Tensor]) -> tuple[int, int]:
-    """H, and P of h, which a projection makes smaller."""
-    rows, outputs = weights[1].shape
-    return rows // kernel.num_gates, outputs
-
-
-def _parts_saved(call: Call, saved: Sequence[Tensor]) -> list[Tensor | None]:
-    """Gates, c, normalised and scales: what `forward` saved, None for what the cell has not."""
-    kernel, left = call.kernel, list(saved)
-    there = (kernel.num_values > 0, kernel.has_cell_state, call.normalises, call.normalises)
-    return [left.pop(0) if is_there else None for is_there in there]
-
-
-def dense_noise(noise: Noise) -> tuple[Tensor | None, ...]:
-    """The mask, and what is kept of h and c, in order behind pointers."""
-    if noise is QUIET:
-        return _SILENCE
-    parts = (noise.mask, *noise.keeps)
-    return tuple([None if part is None else dense((part,))[0] for part in parts])
-
-
-_SILENCE = (None, None, None)
-
-
-def _fresh(call: Call, weights: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
-    """The states that rows begin afresh with, [D, H] each; None for zeros."""
-    D, kinds = call.num_directions, call.kinds
-    fresh = [
-        torch.stack([weights[d * len(kinds) + kinds.index(name)] for d in range(D)])
-        if name in kinds
-        else None
-        for name in FRESH
-    ]
-    return fresh[0], fresh[1]
-
-
-def _hand_out_fresh(
-    call: Call, dfresh: Sequence[Tensor | None], dweights: Sequence[Tensor]
-) -> None:
-    """The gradients of fresh states to those of the directions' weights."""
-    for name, gradient in zip(FRESH, dfresh, strict=True):
-        if gradient is not None:
-            place = call.kinds.index(name)
-            for d, part in enumerate(gradient):
-                dweights[d * len(call.kinds) + place].copy_(part)
-
-
-def _by_direction(call: Call, weights: Sequence[Tensor]) -> list[Tensor | None]:
-    """All weights of each direction in the order of the kernels, None for absent ones."""
-    kinds = call.kinds
-    if kinds == WEIGHTS[:4] or kinds == WEIGHTS[:2]:
-        absent = (None,) * (len(WEIGHTS) - len(kinds))
-        if len(weights) == len(kinds):
-            return [*weights, *absent]
-        return [*weights[: len(kinds)], *absent, *weights[len(kinds) :], *absent]
-    by_kind = [
-        dict(zip(kinds, weights[d * len(kinds) :], strict=False))
-        for d in range(call.num_directions)
-    ]
-    return [own.get(kind) for own in by_kind for kind in WEIGHTS]
-
-
-_NO_WEIGHTS = [0] * len(WEIGHTS)
-
-
-def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
-    return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]

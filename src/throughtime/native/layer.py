@@ -212,26 +212,32 @@ def _weights(
         "h_0": (outputs,),
         "c_0": (H,),
     }
+    _check_kinds(kinds, [kinds_of(cell, rows) for cell in cells[1:]])
     dtype, weights = x.dtype, []
     for cell in cells:
-        if ((cell.bias_ih is None) != (cell.bias_hh is None)) or (
-            (cell.norm_ih is None) != (cell.norm_hh is None)
-        ):
-            raise ShapeError(
-                "bias_ih and bias_hh, and norm_ih and norm_hh, must both be there or not, got "
-                "one; add the other."
-            )
         for kind in kinds:
             weight, expected = getattr(cell, kind), shapes.get(kind, (total,))
-            if weight is None:
-                raise ShapeError(
-                    f"{kind} must be there in both directions or in none, got it in one; add the "
-                    "other."
-                )
             if weight.shape != expected or weight.dtype is not dtype or not weight.is_cpu:
                 _explain_misfit(kind, weight, expected, x)
             weights.append(weight)
     return kinds, tuple(weights)
+
+
+_PAIRS = (("bias_ih", "bias_hh"), ("norm_ih", "norm_hh"))
+
+
+def _check_kinds(kinds: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> None:
+    for first, second in _PAIRS:
+        if (first in kinds) != (second in kinds):
+            raise ShapeError(
+                f"{first} and {second} must both be there or not, got one; add the other."
+            )
+    for other in others:
+        if other != kinds:
+            raise ShapeError(
+                f"both directions must have the same weights, got {', '.join(kinds)} and "
+                f"{', '.join(other)}; make them alike."
+            )
 
 
 def _check_states(

@@ -1,0 +1,92 @@
+"""How a call's tensors lie behind the pointers that a kernel reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from throughtime.native.compiled import Kernel
+from throughtime.native.twins import FRESH, QUIET, WEIGHTS, Call, Noise
+
+
+def dense(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The same numbers as they must lie behind pointers: in order, no sign left to apply."""
+    for tensor in tensors:
+        if not tensor.is_contiguous() or tensor.is_neg():
+            return [tensor.contiguous().resolve_neg() for tensor in tensors]
+    return tensors
+
+
+def pair(states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
+    """H and c, None for what is not there."""
+    return (*states, None, None)[:2]  # type: ignore[return-value]  # mypy counts no slices
+
+
+def sizes_of(kernel: Kernel, weights: Sequence[Tensor]) -> tuple[int, int]:
+    """H, and P of h, which a projection makes smaller."""
+    rows, outputs = weights[1].shape
+    return rows // kernel.num_gates, outputs
+
+
+def parts_saved(call: Call, saved: Sequence[Tensor]) -> list[Tensor | None]:
+    """Gates, c, normalised and scales: what `forward` saved, None for what the cell has not."""
+    kernel, left = call.kernel, list(saved)
+    there = (kernel.num_values > 0, kernel.has_cell_state, call.normalises, call.normalises)
+    return [left.pop(0) if is_there else None for is_there in there]
+
+
+def dense_noise(noise: Noise) -> tuple[Tensor | None, ...]:
+    """The mask, and what is kept of h and c, in order behind pointers."""
+    if noise is QUIET:
+        return _SILENCE
+    parts = (noise.mask, *noise.keeps)
+    return tuple([None if part is None else dense((part,))[0] for part in parts])
+
+
+_SILENCE = (None, None, None)
+
+
+def fresh_states(call: Call, weights: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """The states that rows begin afresh with, [D, H] each; None for zeros."""
+    D, kinds = call.num_directions, call.kinds
+    fresh = [
+        torch.stack([weights[d * len(kinds) + kinds.index(name)] for d in range(D)])
+        if name in kinds
+        else None
+        for name in FRESH
+    ]
+    return fresh[0], fresh[1]
+
+
+def hand_out_fresh(call: Call, dfresh: Sequence[Tensor | None], dweights: Sequence[Tensor]) -> None:
+    """The gradients of fresh states to those of the directions' weights."""
+    for name, gradient in zip(FRESH, dfresh, strict=True):
+        if gradient is not None:
+            place = call.kinds.index(name)
+            for d, part in enumerate(gradient):
+                dweights[d * len(call.kinds) + place].copy_(part)
+
+
+def by_direction(call: Call, weights: Sequence[Tensor]) -> list[Tensor | None]:
+    """All weights of each direction in the order of the kernels, None for absent ones."""
+    kinds = call.kinds
+    if kinds == WEIGHTS[:4] or kinds == WEIGHTS[:2]:
+        absent = (None,) * (len(WEIGHTS) - len(kinds))
+        if len(weights) == len(kinds):
+            return [*weights, *absent]
+        return [*weights[: len(kinds)], *absent, *weights[len(kinds) :], *absent]
+    by_kind = [
+        dict(zip(kinds, weights[d * len(kinds) :], strict=False))
+        for d in range(call.num_directions)
+    ]
+    return [own.get(kind) for own in by_kind for kind in WEIGHTS]
+
+
+NO_WEIGHTS = [0] * len(WEIGHTS)
+
+
+def addresses_of(tensors: Sequence[Tensor | None]) -> list[int]:
+    """Where the tensors begin; 0 for what is not there."""
+    return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
