@@ -112,6 +112,21 @@ def stacked(parts: dict[str, dict[str, float]]) -> str:
     return table(["cell", "T,B,H", "mode", "stack ms", "four ms", "ratio"], rows, (3, 4, 5))
 
 
+def sequence(parts: dict[str, dict[str, float]]) -> str:
+    """Milliseconds of rows of lengths and of options, and how many times as long others take."""
+    others = ("packed", "padded", "eager", "compiled", "JAX")
+    rows = []
+    for key, times in parts.items():
+        ours, spread = times["ours"], f"{100 * times['spread']:.0f}"
+        ratios = [f"{times[side] / ours:.2f}" if side in times else "-" for side in others]
+        plain = f"{ours / times['plain']:.2f}" if "plain" in times else "-"
+        rows.append((*key.split("|"), f"{ours:.2f}", spread, plain, *ratios))
+    head = ["layer", "H", "mode", "ms", "± %", "of plain", *others]
+    text = table(head, rows, (1, *range(3, len(head))))
+    is_complete = any("JAX" in times for times in parts.values())
+    return text if is_complete else f"{text}\n\nLeft out: jax not installed."
+
+
 def page(content: dict[str, Any]) -> str:
     """The whole page."""
     rows = [Row.from_dict(row) for row in content["rows"].values()]
@@ -175,6 +190,22 @@ An LSTM with as many inputs as units, one row, one thread, numpy in and out:
 An LSTM of four units on two steps, one thread:
 
 {overhead(content["overhead"]["tiny"])}
+
+## Lengths and options
+
+Measured {content["about"]["sequence"]["date"]}: compare within a row,
+since milliseconds of two days differ by half.
+
+T = 100, B = 32, as many inputs as units, two threads. `ms` is our time and `± %` its spread; `of
+plain` says how many times as long that is as our own layer takes without the option, or over all
+100 steps of every row; the other columns say how many times as long others take as ours: torch's
+layer over packed rows (`pack_padded_sequence`, `pad_packed_sequence`) and over all the padding; the
+same cell written by hand as a loop over the steps in torch, eager and with its step, not the whole
+loop, under `torch.compile`; and `lax.scan` in JAX. A row has 1 to 100 steps, each number as likely.
+Masks are drawn anew at every call, for every side by torch. Outside training recurrent dropout is
+the plain LSTM. `python benchmarks/sequence.py` measures this table alone.
+
+{sequence(content["sequence"])}
 """
 
 

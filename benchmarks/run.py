@@ -18,6 +18,7 @@ from typing import Any
 
 from overhead import call_overhead
 from recurrence import recurrence_alone
+from sequence import measure_all
 from stacked import stacked_layers
 
 from throughtime.bench import CELLS, GRID, MODES, compare, machine
@@ -67,6 +68,9 @@ def main() -> None:
         for sizes in ((100, 32, 256), (100, 1, 256)):
             key = f"{cell} {','.join(map(str, sizes))}"
             results.add("stacked", key, lambda: stacked_layers(cell, *sizes))  # noqa: B023
+    results.add("about", "sequence", lambda: {"date": date.today().isoformat()})
+    for key, measure in measure_all():
+        results.add("sequence", key, measure)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 
+import numpy as np
 import pytest
+import torch
 from command_line import assert_mistake
 
 from throughtime.bench import CELLS, MODES, Row, Shape, compare, machine, peers, report
-from throughtime.bench.compare import take_turns
+from throughtime.bench.compare import take_turns, worst_error
 from throughtime.bench.streaming import step_times
+from throughtime.bench.written import loop, with_options
 from throughtime.errors import OptionError
 
 SHAPE = Shape(4, 3, 2, 5)
@@ -45,6 +48,46 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch):
 def test_other_libraries_run_the_same_layer(cell, mode, peer, package):
     pytest.importorskip(package, reason=f"{package} is not installed: `make bench` installs it")
     assert compare(cell, SHAPE, mode, [peer], rounds=1).notes == []
+
+
+def by_hand(problem, written):
+    weights = written.weights(problem.layer)
+    drawn = written.draw(problem.x, problem.shape.H, problem.mode == "training")
+    return loop(written, weights, problem.x, *drawn)
+
+
+def seeded(run):
+    torch.manual_seed(0)
+    return [torch.from_numpy(np.asarray(result).copy()) for result in run()]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", with_options(6))
+def test_a_cell_written_by_hand_gives_the_numbers_of_our_layer(name, mode):
+    written = with_options(6)[name]
+    problem = peers.Problem(written.cell, Shape(4, 3, 2, 6), mode, written.options)
+    ours = problem.run_module(problem.layer, 1, problem.layer)
+    theirs = problem.run_module(problem.layer, 1, lambda x: [by_hand(problem, written)])
+    assert worst_error(seeded(theirs), seeded(ours)) < 1e-5
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", with_options(6))
+def test_a_cell_written_by_hand_runs_in_jax(name, mode):
+    pytest.importorskip("jax", reason="jax is not installed: `make bench` installs it")
+    from throughtime.bench.jax_peer import run_jax
+
+    written, is_training = with_options(6)[name], mode == "training"
+    problem = peers.Problem(written.cell, Shape(4, 3, 2, 6), mode, written.options)
+    theirs = run_jax(
+        written,
+        written.weights(problem.layer),
+        problem.x,
+        problem.dy if is_training else None,
+        lambda: written.draw(problem.x, 6, is_training),
+    )
+    ours = problem.run_module(problem.layer, 1, problem.layer)
+    assert worst_error(seeded(theirs), seeded(ours)) < 1e-5
 
 
 def test_the_sides_take_turns():

@@ -46,10 +46,8 @@ class Row:
         return self.best(*peers)[1] / self.best("throughtime")[1]
 
     def spread(self) -> float:
-        """Half the distance of the quartiles of our best side, as a share of its median."""
-        times = sorted(self.times[self.best("throughtime")[0]])
-        low, high = times[len(times) // 4], times[-1 - len(times) // 4]
-        return (high - low) / 2 / statistics.median(times)
+        """`spread` of our best side."""
+        return spread(self.times[self.best("throughtime")[0]])
 
     def rate(self) -> float:
         """Our floating-point operations a second."""
@@ -125,6 +123,13 @@ def worst_error(found: Sequence[Any], truth: Sequence[Any]) -> float:
         for ours, theirs in zip(found, truth, strict=True)
     ]
     return max(errors)
+
+
+def spread(times: Sequence[float]) -> float:
+    """Half the distance of the quartiles, as a share of the median."""
+    ordered = sorted(times)
+    low, high = ordered[len(ordered) // 4], ordered[-1 - len(ordered) // 4]
+    return (high - low) / 2 / statistics.median(ordered)
 
 
 def take_turns(sides: dict[str, Run], rounds: int) -> dict[str, list[float]]:

@@ -7,7 +7,7 @@ gradients of the weights, as arrays. What is not installed is left out by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.bench.shapes import Shape
+from throughtime.bench.written import PLAIN
 from throughtime.layers import GRU, LSTM, RNN, unroll_directions
 
 OURS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
@@ -30,13 +31,15 @@ class Problem:
     cell: str
     shape: Shape
     mode: str
+    options: dict[str, Any] = field(default_factory=dict)  # of our layer, beyond torch's
 
     def __post_init__(self) -> None:
         T, B, I, H = self.shape  # noqa: E741
         generator = torch.Generator().manual_seed(0)
-        self.layer = OURS[self.cell](I, H)
+        self.layer = OURS[self.cell](I, H, **self.options).train(self.mode == "training")
         self.x = torch.randn(T, B, I, generator=generator)
-        self.dy = torch.randn(T, B, H, generator=generator)
+        outputs = self.options.get("proj_size", H)
+        self.dy = torch.randn(T, B, outputs, generator=generator)
 
     def truth(self) -> list[Tensor]:
         """What the plain loop gives."""
@@ -100,7 +103,9 @@ def jax_scan(problem: Problem) -> Iterator[tuple[str, Run]]:
     """`jax.lax.scan` over the cell's step, compiled; XLA takes the threads it wants."""
     from throughtime.bench.jax_peer import run_jax
 
-    yield "JAX", run_jax(problem.cell, problem.mode, problem.arrays(), problem.x, problem.dy)
+    written = PLAIN[problem.cell]
+    dy = problem.dy if problem.mode == "training" else None
+    yield "JAX", run_jax(written, written.weights(problem.layer), problem.x, dy)
 
 
 def onnx_runtime(problem: Problem) -> Iterator[tuple[str, Run]]:

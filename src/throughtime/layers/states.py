@@ -99,14 +99,16 @@ class States(tuple[Any, ...]):
         Raises:
             OptionError: the layers have different sizes or cells, which that form cannot hold.
         """
+        if len(self) == 1:
+            return self[0][0] if len(self[0]) == 1 else tuple(self[0])
         kinds = {(type(layer), *(field.shape for field in layer)) for layer in self}
         if len(kinds) > 1:
             raise OptionError(
                 "states of torch.nn must be of one size and cell in all layers, got "
                 f"{[[list(field.shape) for field in layer] for layer in self]}; keep the States."
             )
-        fields = self[0] if len(self) == 1 else tuple(map(torch.cat, zip(*self, strict=True)))
-        return fields[0] if len(fields) == 1 else tuple(fields)
+        fields = tuple(map(torch.cat, zip(*self, strict=True)))
+        return fields[0] if len(fields) == 1 else fields
 
     @classmethod
     def from_torch(cls, hx: Any, num_directions: int = 1) -> States:

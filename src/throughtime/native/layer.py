@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, NoReturn
 
 import torch
@@ -202,25 +202,34 @@ def _weights(
 ) -> tuple[tuple[str, ...], tuple[Tensor, ...]]:
     """Their kinds, and the weights of every direction, each as the kernel reads it."""
     kinds, shape = kinds_of(cells[0], rows), cells[0].weight_hh.shape
-    total, outputs = shape if len(shape) == 2 else (0, 0)
-    H = total // kernel.num_gates
-    shapes = {
-        "weight_ih": (total, x.shape[-1]),
-        "weight_hh": (kernel.num_gates * H, outputs if "weight_hr" in kinds else H),
-        "peepholes": ((kernel.num_gates - 1) * H,),
-        "weight_hr": (outputs, H),
-        "h_0": (outputs,),
-        "c_0": (H,),
-    }
+    shapes = _shapes(kinds, tuple(shape), kernel.num_gates, x.shape[-1])
     _check_kinds(kinds, [kinds_of(cell, rows) for cell in cells[1:]])
     dtype, weights = x.dtype, []
     for cell in cells:
-        for kind in kinds:
-            weight, expected = getattr(cell, kind), shapes.get(kind, (total,))
+        for kind, expected in zip(kinds, shapes, strict=True):
+            weight = getattr(cell, kind)
             if weight.shape != expected or weight.dtype is not dtype or not weight.is_cpu:
                 _explain_misfit(kind, weight, expected, x)
             weights.append(weight)
     return kinds, tuple(weights)
+
+
+@lru_cache(maxsize=1024)
+def _shapes(
+    kinds: tuple[str, ...], weight_hh: tuple[int, ...], num_gates: int, num_inputs: int
+) -> list[tuple[int, ...]]:
+    """What the shape of each kind of weight must be beside W_hh; much is asked at every call."""
+    total, outputs = weight_hh if len(weight_hh) == 2 else (0, 0)
+    H = total // num_gates
+    shapes = {
+        "weight_ih": (total, num_inputs),
+        "weight_hh": (num_gates * H, outputs if "weight_hr" in kinds else H),
+        "peepholes": ((num_gates - 1) * H,),
+        "weight_hr": (outputs, H),
+        "h_0": (outputs,),
+        "c_0": (H,),
+    }
+    return [shapes.get(kind, (total,)) for kind in kinds]
 
 
 _PAIRS = (("bias_ih", "bias_hh"), ("norm_ih", "norm_hh"))

@@ -51,6 +51,8 @@ _SILENCE = (None, None, None)
 def fresh_states(call: Call, weights: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
     """The states that rows begin afresh with, [D, H] each; None for zeros."""
     D, kinds = call.num_directions, call.kinds
+    if kinds[-1] not in FRESH:
+        return None, None
     fresh = [
         torch.stack([weights[d * len(kinds) + kinds.index(name)] for d in range(D)])
         if name in kinds

@@ -138,4 +138,5 @@ class Call(NamedTuple):
 def kinds_of(cell: KernelCell, rows: Rows = WHOLE) -> tuple[str, ...]:
     """Which weights a cell has, in the order of the kernels."""
     kinds = WEIGHTS if rows.reset is None else (*WEIGHTS, *FRESH)
-    return tuple([kind for kind in kinds if getattr(cell, kind, None) is not None])
+    own = vars(cell)
+    return tuple([kind for kind in kinds if own.get(kind) is not None])
