@@ -264,6 +264,7 @@ NB_MODULE(accepted_kernels, m) {
     m.def("measure_reading", &measure_reading, "bytes"_a, "threads"_a);
     bind_sessions(m);
     m.def("gradient_steps", [](Size B) { return block_steps(B, most_parts(B)); }, "B"_a);
+    m.def("nonlinearities", &known_nonlinearities);
     m.def("variants", &known_variants);
     m.def("variant", &chosen_variant);
     m.def("use_variant", &use_variant, "name"_a);

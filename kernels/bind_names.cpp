@@ -3,6 +3,8 @@
 
 #include <nanobind/nanobind.h>
 
+#include <iterator>
+
 namespace nb = nanobind;
 
 namespace throughtime {
@@ -20,6 +22,10 @@ int place_of(const std::string& name, const char* const (&names)[num], const cha
         (std::string(what) + " must be " + known + ", got '" + name + "'.").c_str());
 }
 
+constexpr const char* nonlinearities[num_nonlinearities] = {
+    "tanh",     "relu", "identity", "sigmoid",   "leaky_relu", "elu",
+    "softplus", "silu", "gelu",     "gelu_tanh", "hardtanh",   "softsign"};
+
 }  // namespace
 
 CellKind cell_named(const std::string& name) {
@@ -29,10 +35,11 @@ CellKind cell_named(const std::string& name) {
 }
 
 Nonlinearity nonlinearity_named(const std::string& name) {
-    static constexpr const char* names[num_nonlinearities] = {
-        "tanh",     "relu", "identity", "sigmoid",   "leaky_relu", "elu",
-        "softplus", "silu", "gelu",     "gelu_tanh", "hardtanh",   "softsign"};
-    return Nonlinearity(place_of(name, names, "nonlinearity"));
+    return Nonlinearity(place_of(name, nonlinearities, "nonlinearity"));
+}
+
+std::vector<std::string> known_nonlinearities() {
+    return {std::begin(nonlinearities), std::end(nonlinearities)};
 }
 
 }  // namespace throughtime

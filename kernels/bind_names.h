@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "kernels.h"
 
@@ -9,5 +10,8 @@ namespace throughtime {
 
 CellKind cell_named(const std::string& name);
 Nonlinearity nonlinearity_named(const std::string& name);
+
+// The names that nonlinearity_named knows.
+std::vector<std::string> known_nonlinearities();
 
 }  // namespace throughtime

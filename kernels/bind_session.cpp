@@ -45,7 +45,7 @@ void add_layer(Session<Real>& session, const std::string& cell, Array<const Real
     session.add_layer(kind,
                       {weight_ih.data(), weight_hh.data(), bias_ih ? bias_ih->data() : nullptr,
                        bias_hh ? bias_hh->data() : nullptr, peepholes ? peepholes->data() : nullptr,
-                       weight_hr ? weight_hr->data() : nullptr},
+                       nullptr, nullptr, weight_hr ? weight_hr->data() : nullptr},
                       I, H, P, keep_h_share, keep_c_share, nonlinearity_named(nonlinearity));
 }
 

@@ -284,13 +284,13 @@ def test_addresses_are_counted():
     with pytest.raises(ValueError, match="weights must be 8 addresses, got 3"):
         kernel.layer.forward([0] * 3, [0] * 15, kernel.sequence, 1)
     with pytest.raises(ValueError, match="tensors must be 15 addresses, got 9"):
-        kernel.layer.forward([0] * 7, [0] * 9, kernel.sequence, 1)
+        kernel.layer.forward([0] * 8, [0] * 9, kernel.sequence, 1)
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"avx2|plain|neon"):
         _kernels.use_variant("abacus")
-    with pytest.raises(ValueError, match="coupled_lstm or elman, got 'mamba'"):
+    with pytest.raises(ValueError, match="elman or gru_reset_before, got 'mamba'"):
         _kernels.Layer("mamba", True, 1, 1, 1)
     with pytest.raises(ValueError, match="hardtanh or softsign, got 'step'"):
         _kernels.Layer("elman", True, 1, 1, 1, "step")

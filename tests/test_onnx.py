@@ -5,16 +5,26 @@ import sys
 import numpy as np
 import pytest
 import torch
-from cases import CASES, B, H, I, T, name_of
+from cases import CASES, OPTIONS, B, Case, H, I, T, name_of
 from torch import nn
 
 import throughtime as tt
 from throughtime.errors import DataError, OptionError, PackageError, ShapeError
+from throughtime.onnx import ACTIVATIONS
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 O = 6
+SAYABLE = [
+    *CASES,
+    *(Case(f"rnn-{g}", tt.RNN, None, {"nonlinearity": g}) for g in ACTIVATIONS),
+    *(
+        case
+        for case in OPTIONS
+        if case.name.endswith(("peepholes", "coupled", "before", "zoneout", "dropout"))
+    ),
+]
 
 
 def new(case, *sizes, **options):
@@ -51,9 +61,9 @@ def assert_close(found, expected):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("case", CASES, ids=name_of)
+@pytest.mark.parametrize("case", SAYABLE, ids=name_of)
 def test_steps_and_states_are_those_of_the_layer_for_any_number_of_rows(case, bias, tmp_path):
-    layer = new(case, I, H, num_layers=2, bias=bias).requires_grad_(False)
+    layer = new(case, I, H, num_layers=2, bias=bias).requires_grad_(False).eval()
     host = exported(layer, tmp_path)
     for rows in (1, B, 17):
         x = torch.randn(T, rows, I)
@@ -87,7 +97,8 @@ def test_inputs_and_outputs_have_the_names_and_axes_of_the_docstring(tmp_path):
 
 
 def test_the_file_is_valid_onnx(tmp_path):
-    tt.export_onnx([tt.LSTM(I, H), nn.Linear(H, O)], tmp_path / "step.onnx")
+    layers = [tt.LSTM(I, H, peepholes=True, zoneout=0.1), tt.RNN(H, H, nonlinearity="elu")]
+    tt.export_onnx([*layers, nn.Linear(H, O)], tmp_path / "step.onnx")
     onnx.checker.check_model(onnx.load(tmp_path / "step.onnx"), full_check=True)
 
 
@@ -109,7 +120,14 @@ def test_an_earlier_file_stays(tmp_path):
     [
         (nn.LSTM(I, H), OptionError, "recurrent layers of this library.* got LSTM"),
         (tt.LSTM(I, H, bidirectional=True), OptionError, "forward only, got a bidirectional"),
-        (tt.LSTM(I, H, proj_size=2), OptionError, "without projection"),
+        (tt.LSTM(I, H, proj_size=2), OptionError, "without projection for ONNX, got one to 2"),
+        (tt.RNN(I, H, nonlinearity="gelu"), OptionError, "for ONNX, got 'gelu'; choose one"),
+        (
+            tt.RNN(I, H, nonlinearity=torch.sin),
+            OptionError,
+            "without .* functions for non",
+        ),
+        (tt.GRU(I, H, learn_initial=True), OptionError, "got GRU.*learn_initial=True"),
         (tt.GRU(I, H).double(), ShapeError, r"float32 for ONNX, got float64; export model.float"),
         (tt.GRU(I, H).half(), ShapeError, "float16"),
         ([tt.GRU(I, H), tt.GRU(I, H)], ShapeError, r"weight_ih must be \[12, 4\]"),

@@ -1,8 +1,7 @@
 """A stream's single steps are the layer's sequence, with torch and without."""
 
-import subprocess
-import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,34 @@ import torch
 from torch import nn
 
 import throughtime as tt
-from throughtime.errors import DataError, OptionError, ShapeError
+from throughtime.cells.elman import NONLINEARITIES
+from throughtime.errors import OptionError, ShapeError
+from throughtime.native import _kernels
 from throughtime.stream import Session
+
+
+def projected(num_inputs, size, **options):
+    return tt.LSTM(num_inputs, size + 2, proj_size=size, **options)
+
 
 LAYERS = {
     "tanh": tt.RNN,
-    "relu": lambda *args, **options: tt.RNN(*args, nonlinearity="relu", **options),
+    "relu": partial(tt.RNN, nonlinearity="relu"),
     "gru": tt.GRU,
     "lstm": tt.LSTM,
+    "elu": partial(tt.RNN, nonlinearity="elu"),
+    "reset-before": partial(tt.GRU, reset_after=False),
+    "peepholes": partial(tt.LSTM, peepholes=True),
+    "coupled": partial(tt.LSTM, coupled=True),
+    "coupled-peepholes": partial(tt.LSTM, coupled=True, peepholes=True),
+    "projected": projected,
+    "projected-everything": partial(projected, coupled=True, peepholes=True, zoneout=(0.2, 0.5)),
+    "tanh-zoneout": partial(tt.RNN, zoneout=0.3),
+    "relu-zoneout": partial(tt.RNN, nonlinearity="relu", zoneout=0.3),
+    "gru-zoneout": partial(tt.GRU, zoneout=0.3),
+    "reset-before-zoneout": partial(tt.GRU, reset_after=False, zoneout=0.3),
+    "lstm-zoneout": partial(tt.LSTM, zoneout=(0.3, 0.1)),
+    "recurrent-dropout": partial(tt.GRU, recurrent_dropout=0.4),
 }
 each_layer = pytest.mark.parametrize("layer", list(LAYERS))
 I, H, O, T = 3, 5, 2, 7
@@ -26,7 +45,8 @@ I, H, O, T = 3, 5, 2, 7
 
 def stack(layer="lstm", dtype=torch.float64, hidden=H, **options):
     torch.manual_seed(1)
-    return [LAYERS[layer](I, hidden, dtype=dtype, **options), nn.Linear(hidden, O, dtype=dtype)]
+    layer = LAYERS[layer](I, hidden, dtype=dtype, **options).eval()
+    return [layer, nn.Linear(hidden, O, dtype=dtype)]
 
 
 def outputs(model, x):
@@ -57,16 +77,36 @@ def test_single_steps_are_one_unroll(layer, dtype, rows, hidden):
 @each_layer
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_layer_alone_gives_its_hidden_state(layer, bias):
-    alone = LAYERS[layer](I, H, bias=bias, dtype=torch.float64)
+    alone = LAYERS[layer](I, H, bias=bias, dtype=torch.float64).eval()
     x = torch.randn(T, 1, I, dtype=torch.float64)
     session = tt.stream(alone)
     np.testing.assert_allclose(stepped(session, x[:, 0]), outputs([alone], x)[:, 0], atol=1e-12)
 
 
 def test_layers_of_several_modules_make_one_stack():
-    model = nn.Sequential(tt.GRU(I, 4), tt.LSTM(4, H), tt.RNN(H, 6), nn.Linear(6, O, bias=False))
+    model = nn.Sequential(
+        tt.GRU(I, [4, 9], reset_after=False),
+        tt.LSTM(9, [7, 8], proj_size=6),
+        tt.LSTM(6, H, peepholes=True),
+        tt.RNN(H, 6),
+        nn.Linear(6, O, bias=False),
+    )
     x = torch.randn(T, 1, I)
     np.testing.assert_allclose(stepped(tt.stream(model), x), outputs(model, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("g", NONLINEARITIES)
+def test_every_nonlinearity_with_a_name_runs_in_the_kernels(g):
+    alone = tt.RNN(I, H, nonlinearity=g, dtype=torch.float64)
+    x = 3 * torch.randn(T, 4, I, dtype=torch.float64)
+    session = tt.stream(alone, rows=4)
+    np.testing.assert_allclose(stepped(session, x), outputs([alone], x), rtol=1e-12, atol=1e-12)
+    assert type(session) is Session and g in _kernels.nonlinearities()
+
+
+@each_layer
+def test_a_layer_of_the_kernels_needs_no_torch(layer):
+    assert type(tt.stream(stack(layer, num_layers=2))) is Session
 
 
 @each_layer
@@ -77,8 +117,9 @@ def test_state_is_the_layers_state(layer):
     stepped(session, x)
     with torch.no_grad():
         final = model[0](x)[1]
+    fields = final if isinstance(final, tuple) else [final]
     for index, state in enumerate(session.state):
-        for ours, theirs in zip(state, final if layer == "lstm" else [final], strict=False):
+        for ours, theirs in zip(state, fields, strict=False):
             np.testing.assert_allclose(ours, theirs[index], atol=1e-12)
 
 
@@ -114,8 +155,11 @@ def test_a_snapshot_is_come_back_to(layer):
 
 
 def test_a_snapshot_of_other_sizes_is_refused():
-    with pytest.raises(ShapeError, match=r"\(\('lstm', 5\),\) and 1 rows, got .*'gru'"):
+    message = r"\(\('lstm.h', 5\), \('lstm.c', 5\)\) and 1 rows, got .*'gru.h', 5"
+    with pytest.raises(ShapeError, match=message):
         tt.stream(stack("lstm")).restore(tt.stream(stack("gru")).snapshot())
+    with pytest.raises(ShapeError, match=r"\('lstm.h', 5\), \('lstm.c', 7\).* got .*c', 5"):
+        tt.stream(stack("projected")).restore(tt.stream(stack("lstm")).snapshot())
 
 
 def test_training_on_does_not_change_an_open_session():
@@ -212,37 +256,6 @@ def test_threads_take_turns_in_one_session():
     for thread in threads:
         thread.join()
     assert len(seen) == 80 and set(seen) == expected
-
-
-@each_layer
-@pytest.mark.parametrize("bias", [False, True])
-def test_a_saved_session_gives_the_same_bits(layer, bias, tmp_path):
-    session = tt.stream(stack(layer, num_layers=2, bias=bias), rows=2)
-    session.save(tmp_path / "stream.safetensors")
-    loaded = tt.stream.load(tmp_path / "stream.safetensors")
-    x = torch.randn(T, 2, I, dtype=torch.float64)
-    assert np.array_equal(stepped(session, x), stepped(loaded, x))
-    assert tt.stream.load(tmp_path / "stream.safetensors", rows=5).rows == 5
-
-
-def test_a_saved_session_runs_where_torch_cannot_be_imported(tmp_path):
-    session, x = tt.stream(stack()), np.ones(I)
-    session.save(tmp_path / "stream")
-    script = (
-        "import sys; sys.modules['torch'] = None\n"
-        "import numpy as np, throughtime.stream\n"
-        f"session = throughtime.stream.load({str(tmp_path / 'stream')!r})\n"
-        "print(session.step(np.ones(3)).tolist())"
-    )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert run.stdout == f"{session.step(x).tolist()}\n", run.stderr
-
-
-def test_saving_overwrites_nothing(tmp_path):
-    (tmp_path / "stream").write_text("mine")
-    with pytest.raises(DataError, match="must not exist yet"):
-        tt.stream(stack()).save(tmp_path / "stream")
-    assert (tmp_path / "stream").read_text() == "mine"
 
 
 def resident_pages():

@@ -1,11 +1,16 @@
-"""A file that is no saved session is refused in one sentence, whatever is wrong with it."""
+"""A saved session goes on as it was; a file that is none is refused, whatever is wrong with it."""
 
 import json
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save
+from test_stream import LAYERS, I, O, T, each_layer, stack, stepped
+from torch import nn
 
 import throughtime as tt
 from throughtime.errors import DataError
@@ -17,6 +22,11 @@ WEIGHTS = {"layers.0.weight_ih": np.ones((3, 2)), "layers.0.weight_hh": np.ones(
 def header(**changes):
     about = {"version": 1, "cells": ["elman_tanh"], "rows": 1} | changes
     return {FORMAT: json.dumps(about)}
+
+
+def options(cell, nonlinearity="tanh", keep=(), **more):
+    own = {"nonlinearity": nonlinearity, "keep": keep} | more
+    return header(version=2, cells=[cell], options=[own])
 
 
 def raw(about, dtype="F64", shape=(3, 2), size=48):
@@ -31,7 +41,8 @@ def named(name, array, **changes):
 
 
 GOOD = named("layers.0.bias_ih", np.ones(3))
-IH, HH = "layers.0.weight_ih", "layers.0.weight_hh"
+IH, HH, HR = "layers.0.weight_ih", "layers.0.weight_hh", "layers.0.weight_hr"
+SMALL = {IH: np.ones((12, 2)), HH: np.ones((12, 3)), "layers.0.peepholes": np.ones(9)}  # an LSTM
 FILES = {
     "nothing": (b"", "cannot be read"),
     "zeros": (bytes(100), "cannot be read"),
@@ -49,6 +60,33 @@ FILES = {
     "another cell": (save(WEIGHTS, header(cells=["gru"])), r"weight_ih must be \[9, 2\]"),
     "a missing layer": (save(WEIGHTS, header(cells=["elman_tanh"] * 2)), "got NoneType"),
     "no layer": (save({}, header(cells=[])), "layers must be one or more"),
+    "no options": (save(WEIGHTS, header(version=2)), "with the options .* says None"),
+    "options of another": (save(WEIGHTS, header(version=2, options=[])), "with the options"),
+    "options of no kind": (save(WEIGHTS, header(version=2, options=["x"])), "with the options"),
+    "one option": (save(WEIGHTS, header(version=2, options=[{"keep": []}])), "with the options"),
+    "a new option": (save(WEIGHTS, options("elman", zoom=3)), "with the options .*zoom"),
+    "keep of a name": (save(WEIGHTS, options("elman", keep="all")), "with the options .*all"),
+    "an unknown g": (save(WEIGHTS, options("elman", "sin")), "nonlinearity of elman .* got 'sin'"),
+    "a list for g": (save(WEIGHTS, options("elman", ["tanh"])), "nonlinearity of elman must be"),
+    "g of another cell": (save(WEIGHTS, options("elman_tanh", "elu")), "one of tanh, got 'elu'"),
+    "a share of two": (save(WEIGHTS, options("elman", keep=[2])), r"shares .* got \(2,\)"),
+    "a share of NaN": (save(WEIGHTS, options("elman", keep=[float("nan")])), "shares from 0 to 1"),
+    "a share of text": (save(WEIGHTS, options("elman", keep=["1"])), "shares from 0 to 1"),
+    "a share of true": (save(WEIGHTS, options("elman", keep=[True])), "shares from 0 to 1"),
+    "a share too many": (save(WEIGHTS, options("elman", keep=[0, 0])), "elman must be 1 shares"),
+    "a share too few": (save(SMALL, options("lstm", keep=[0])), "lstm must be 2 shares"),
+    "peepholes of none": (named("layers.0.peepholes", np.ones(3)), "peepholes must be of an LSTM"),
+    "a projection of none": (named(HR, np.ones((3, 4))), "weight_hr must be of an LSTM"),
+    "too few peepholes": (
+        save(SMALL | {"layers.0.peepholes": np.ones(6)}, options("lstm")),
+        r"peepholes must be \[9\] of float64, got \[6\]",
+    ),
+    "a projection of one": (save(SMALL | {HR: np.array(1.0)}, options("lstm")), "weight_hr must"),
+    "a wide projection": (save(SMALL | {HR: np.ones((3, 3))}, options("lstm")), "got 3 of 3"),
+    "another projection": (
+        save(SMALL | {HR: np.ones((2, 4))}, options("lstm")),
+        r"weight_ih must be \[16, 2\]",
+    ),
     "a layer too many": (named("layers.1.weight_ih", np.ones((3, 3))), "more than its layers"),
     "a path for a name": (named("../../etc/passwd", np.ones(3)), "more than its layers"),
     "a bias of nothing": (named("readout.bias", np.ones(3)), "more than its layers"),
@@ -82,8 +120,11 @@ def test_a_place_without_a_file_is_refused(name, tmp_path):
         tt.stream.load(tmp_path / name)
 
 
-def test_the_file_that_the_others_spoil_is_a_session(tmp_path):
-    (tmp_path / "stream").write_bytes(GOOD)
+@pytest.mark.parametrize(
+    "content", [GOOD, named("layers.0.bias_ih", np.ones(3), **json.loads(options("elman")[FORMAT]))]
+)
+def test_the_files_that_the_others_spoil_are_sessions(content, tmp_path):
+    (tmp_path / "stream").write_bytes(content)
     y = tt.stream.load(tmp_path / "stream").step(np.zeros(2))
     np.testing.assert_allclose(y, np.tanh(np.ones(3)))
 
@@ -93,3 +134,35 @@ def test_no_beginning_of_a_session_passes_for_one(end, tmp_path):
     (tmp_path / "stream").write_bytes(GOOD[:end])
     with pytest.raises(DataError, match="cannot be read"):
         tt.stream.load(tmp_path / "stream")
+
+
+@each_layer
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_saved_session_gives_the_same_bits(layer, bias, tmp_path):
+    session = tt.stream(stack(layer, num_layers=2, bias=bias), rows=2)
+    session.save(tmp_path / "stream.safetensors")
+    loaded = tt.stream.load(tmp_path / "stream.safetensors")
+    x = torch.randn(T, 2, I, dtype=torch.float64)
+    assert np.array_equal(stepped(session, x), stepped(loaded, x))
+    assert tt.stream.load(tmp_path / "stream.safetensors", rows=5).rows == 5
+
+
+def test_a_saved_session_runs_where_torch_cannot_be_imported(tmp_path):
+    layers = [make(I, I, dtype=torch.float64) for make in LAYERS.values()]
+    session, x = tt.stream([*layers, nn.Linear(I, O, dtype=torch.float64)]), np.ones(I)
+    session.save(tmp_path / "stream")
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np, throughtime.stream\n"
+        f"session = throughtime.stream.load({str(tmp_path / 'stream')!r})\n"
+        "print(session.step(np.ones(3)).tolist(), session.step(np.ones(3)).tolist())"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.stdout == f"{session.step(x).tolist()} {session.step(x).tolist()}\n", run.stderr
+
+
+def test_saving_overwrites_nothing(tmp_path):
+    (tmp_path / "stream").write_text("mine")
+    with pytest.raises(DataError, match="must not exist yet"):
+        tt.stream(stack()).save(tmp_path / "stream")
+    assert (tmp_path / "stream").read_text() == "mine"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from throughtime.errors import DataError, PackageError, ShapeError
-from throughtime.native.weights import NUM_GATES, Array, LayerWeights, Readout, check_weights
+from throughtime.errors import DataError, OptionError, PackageError, ShapeError
+from throughtime.native.compiled import KERNELS
+from throughtime.native.weights import Array, LayerWeights, Readout, check_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,14 +27,31 @@ class Operator(NamedTuple):
     name: str
     order: tuple[int, ...]  # where its blocks of rows stand among torch's
     options: dict[str, Any]
+    peephole_order: tuple[int, ...] = ()
+    is_first_negated: bool = False  # its input gate is 1 - sigmoid(a) = sigmoid(-a)
 
 
 OPERATORS = {
     "elman_tanh": Operator("RNN", (0,), {}),
     "elman_relu": Operator("RNN", (0,), {"activations": ["Relu"]}),
-    "lstm": Operator("LSTM", (0, 3, 1, 2), {}),  # input, output, forget, cell
+    "elman": Operator("RNN", (0,), {}),
+    "lstm": Operator("LSTM", (0, 3, 1, 2), {}, (0, 2, 1)),  # input, output, forget, cell
+    "coupled_lstm": Operator("LSTM", (0, 2, 0, 1), {}, (0, 1, 0), is_first_negated=True),
     "gru": Operator("GRU", (1, 0, 2), {"linear_before_reset": 1}),  # update, reset, hidden
+    "gru_reset_before": Operator("GRU", (1, 0, 2), {"linear_before_reset": 0}),
 }
+
+ACTIVATIONS: dict[str, dict[str, Any]] = {
+    "tanh": {},
+    "relu": {"activations": ["Relu"]},
+    "identity": {"activations": ["Affine"], "activation_alpha": [1.0], "activation_beta": [0.0]},
+    "sigmoid": {"activations": ["Sigmoid"]},
+    "leaky_relu": {"activations": ["LeakyRelu"], "activation_alpha": [0.01]},
+    "elu": {"activations": ["Elu"], "activation_alpha": [1.0]},
+    "softplus": {"activations": ["Softplus"]},
+    "softsign": {"activations": ["Softsign"]},
+}
+"""g of the cell elman, as ONNX's RNN knows it."""
 
 
 def export_onnx(model: nn.Module | Sequence[nn.Module], path: str | os.PathLike[str]) -> None:
@@ -51,7 +69,8 @@ def export_onnx(model: nn.Module | Sequence[nn.Module], path: str | os.PathLike[
     Args:
         model: what `tt.stream` takes: a layer of this library, a sequence of them (a list,
             `nn.Sequential`), or one that ends with an `nn.Linear`, the readout. One direction,
-            no projection, float32.
+            float32, without projection, LayerNorm, residual, a learned initial state and cells of
+            your own; g of an Elman cell one of `ACTIVATIONS`. Zoneout acts as in evaluation.
         path: a new file.
 
     Raises:
@@ -63,10 +82,7 @@ def export_onnx(model: nn.Module | Sequence[nn.Module], path: str | os.PathLike[
     """
     from throughtime.layers.export import plain_weights
 
-    layers, readout = plain_weights(model)
-    content = graph_of_step(
-        [LayerWeights(*layer) for layer in layers], Readout(*readout) if readout else None
-    )
+    content = graph_of_step(*plain_weights(model))
     try:
         with open(path, "xb") as file:
             file.write(content)
@@ -77,6 +93,8 @@ def export_onnx(model: nn.Module | Sequence[nn.Module], path: str | os.PathLike[
 def graph_of_step(layers: Sequence[LayerWeights], readout: Readout | None) -> bytes:
     """The bytes of the ONNX file that `export_onnx` writes."""
     check_weights(layers, readout)
+    for layer in layers:
+        _check_sayable(layer)
     if layers[0].weight_ih.dtype != np.float32:
         raise ShapeError(
             f"the weights must be float32 for ONNX, got {layers[0].weight_ih.dtype}; export "
@@ -88,7 +106,7 @@ def graph_of_step(layers: Sequence[LayerWeights], readout: Readout | None) -> by
     graph.inputs["x"] = layers[0].weight_ih.shape[1]
     for index, layer in enumerate(layers):
         x = _add_layer(graph, layer, x, f"l{index}")  # [1, B, H], as T = 1
-    _add_output(graph, x, readout, layers[-1].weight_hh.shape[1])
+    _add_output(graph, x, readout, layers[-1].output_size)
     content = helper.make_graph(
         graph.nodes,
         "step",
@@ -121,18 +139,28 @@ class _Graph:
 
 def _add_layer(graph: _Graph, layer: LayerWeights, x: str, suffix: str) -> str:
     """One layer over its states; the name of its output, [T=1, B, H]."""
-    H = layer.weight_hh.shape[1]
     before, after = [], []
-    for field in "hc" if layer.cell == "lstm" else "h":
-        graph.inputs[f"{field}_0_{suffix}"] = graph.outputs[f"{field}_n_{suffix}"] = H
+    for field, size in layer.state_sizes.items():
+        graph.inputs[f"{field}_0_{suffix}"] = graph.outputs[f"{field}_n_{suffix}"] = size
         before.append(graph.add("Unsqueeze", [f"{field}_0_{suffix}", "axis"], f"{field}_{suffix}"))
         after.append(f"{field}_new_{suffix}")
     node, constants = recurrent_node(layer, x, before, ["", *after], suffix)
     graph.nodes.append(node)
     graph.constants |= constants
-    for name in after:
-        graph.add("Squeeze", [name, "axis"], name.replace("new", "n"))
+    for index, share in enumerate(layer.keep):
+        after[index] = _add_zoneout(graph, share, before[index], after[index])
+    for field, name in zip(layer.state_sizes, after, strict=True):
+        graph.add("Squeeze", [name, "axis"], f"{field}_n_{suffix}")
     return after[0]  # the axis of ONNX's directions is that of the next layer's steps
+
+
+def _add_zoneout(graph: _Graph, share: float, before: str, new: str) -> str:
+    """What zoneout makes of a state, k before + (1 - k) new; the name of it."""
+    parts = []
+    for name, factor in ((before, share), (new, 1 - share)):
+        k = graph.constant(f"{name}_share", np.float32(factor).reshape(1))
+        parts.append(graph.add("Mul", [name, k], f"{name}_kept"))
+    return graph.add("Add", parts, f"{new}_mixed")
 
 
 def _add_output(graph: _Graph, x: str, readout: Readout | None, H: int) -> None:
@@ -166,17 +194,34 @@ def recurrent_node(
     """
     operator = OPERATORS[layer.cell]
     weights = {f"W_{suffix}": layer.weight_ih, f"R_{suffix}": layer.weight_hh}
-    constants = {name: _reordered(layer.cell, value)[None] for name, value in weights.items()}
+    constants = {name: _reordered(layer, value)[None] for name, value in weights.items()}
     biases = [b for b in (layer.bias_ih, layer.bias_hh) if b is not None]
     if biases:
-        both = np.concatenate([_reordered(layer.cell, bias) for bias in biases])
+        both = np.concatenate([_reordered(layer, bias) for bias in biases])
         constants[f"B_{suffix}"] = both[None]
     inputs = [x, *constants, *[""] * (not biases), "", *before]
-    hidden = layer.weight_hh.shape[1]
+    if layer.peepholes is not None:
+        constants[f"P_{suffix}"] = _reordered(layer, layer.peepholes, is_peephole=True)[None]
+        inputs = [*inputs, *[""] * (7 - len(inputs)), f"P_{suffix}"]
+    options = operator.options | (ACTIVATIONS[layer.nonlinearity] if layer.cell == "elman" else {})
     node = _helper().make_node(
-        operator.name, inputs, outputs, hidden_size=hidden, **operator.options
+        operator.name, inputs, outputs, hidden_size=layer.hidden_size, **options
     )
     return node, constants
+
+
+def _check_sayable(layer: LayerWeights) -> None:
+    """Refuses what ONNX's recurrent operators do not know."""
+    if layer.weight_hr is not None:
+        raise OptionError(
+            f"the model must be without projection for ONNX, got one to {layer.output_size} "
+            "values; leave out proj_size."
+        )
+    if layer.nonlinearity not in ACTIVATIONS:
+        raise OptionError(
+            f"nonlinearity must be one of {', '.join(ACTIVATIONS)} for ONNX, got "
+            f"{layer.nonlinearity!r}; choose one."
+        )
 
 
 def to_constant(name: str, value: Array) -> Any:
@@ -202,9 +247,13 @@ def _described(name: str, width: int) -> Any:
     return _helper().make_tensor_value_info(name, TensorProto.FLOAT, ["B", width])
 
 
-def _reordered(cell: str, weight: Array) -> Array:
-    blocks = np.split(weight, NUM_GATES[cell])
-    return np.concatenate([blocks[index] for index in OPERATORS[cell].order])
+def _reordered(layer: LayerWeights, weight: Array, is_peephole: bool = False) -> Array:
+    """Blocks of rows, or of peepholes, in the order of ONNX."""
+    operator, kernel = OPERATORS[layer.cell], KERNELS[layer.cell]
+    blocks = np.split(weight, kernel.num_peepholes if is_peephole else kernel.num_gates)
+    order = operator.peephole_order if is_peephole else operator.order
+    first, *others = (blocks[index] for index in order)
+    return np.concatenate([-first if operator.is_first_negated else first, *others])
 
 
 def _helper() -> Any:

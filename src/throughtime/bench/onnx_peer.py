@@ -63,7 +63,8 @@ def _model(cell: str, shape: Shape, weights: Sequence[Array], streams: bool = Fa
 
     T, B, I, H = shape  # noqa: E741
     states = (["h", "c"] if cell == "lstm" else ["h"]) if streams else []
-    layer = LayerWeights("elman_tanh" if cell == "rnn" else cell, *weights)
+    w_ih, w_hh, b_ih, b_hh = weights
+    layer = LayerWeights("elman_tanh" if cell == "rnn" else cell, w_ih, w_hh, b_ih, b_hh)
     finals = [f"{name}_n" for name in states]
     node, constants = recurrent_node(layer, "x", states, ["y", *finals])
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from typing import Any
 
 from torch import Tensor, nn
 
-from throughtime import cells
+from throughtime.cells import AnyCell, Zoneout
 from throughtime.errors import OptionError
 from throughtime.layers.recurrent import Recurrent
+from throughtime.native.twins import FRESH, inner_of, kernel_of
+from throughtime.native.weights import ARRAYS, LayerWeights, Readout
 
-Arrays = tuple[Any, ...]
 Model = nn.Module | Sequence[nn.Module]
 
 
@@ -43,26 +43,26 @@ def parts_of(model: Model) -> tuple[list[Recurrent], nn.Linear | None]:
     return parts, readout
 
 
-def is_plain(part: Recurrent) -> bool:
-    """Whether a layer is made of the cells of `torch.nn` and nothing else."""
-    return not part.residual and all(_plain_name(cell) is not None for (cell,) in part.cells())
+def is_compiled(part: Recurrent) -> bool:
+    """Whether the kernels know a single step of a layer, with all that it is made of."""
+    return not part.residual and all(_is_known(cell) for (cell,) in part.cells())
 
 
-def plain_weights(model: Model) -> tuple[list[Arrays], Arrays | None]:
+def plain_weights(model: Model) -> tuple[list[LayerWeights], Readout | None]:
     """Layers and readout of a stack of recurrent layers, as copies in numpy arrays.
 
     Args:
         model: as of `parts_of`.
 
     Returns:
-        layers: of each (cell, weight_ih, weight_hh, bias_ih, bias_hh), biases may be None.
-        readout: (weight, bias) of the linear layer, or None.
+        layers: one after the other, from the input upwards.
+        readout: the linear layer, or None.
 
     Raises:
         OptionError: something else is in the model, which is named.
     """
     parts, linear = parts_of(model)
-    readout = None if linear is None else (_array(linear.weight), _array(linear.bias))
+    readout = None if linear is None else Readout(_array(linear.weight), _array(linear.bias))
     return [layer for part in parts for layer in _layers_of(part)], readout
 
 
@@ -72,30 +72,26 @@ def _children(model: Any) -> list[Any]:
     return [model]
 
 
-def _layers_of(part: Recurrent) -> Iterator[Arrays]:
-    if not is_plain(part):
+def _layers_of(part: Recurrent) -> Iterator[LayerWeights]:
+    if not is_compiled(part):
         raise OptionError(
-            "the model must have the cells of torch.nn without projection and without further "
-            f"options, got {type(part).__name__}({part.extra_repr()}); leave them out."
+            "the model must be without layer_norm, residual, learn_initial, functions for "
+            f"nonlinearity and cells of your own, got {type(part).__name__}({part.extra_repr()}); "
+            "leave them out."
         )
-    for (each,) in part.cells():
-        cell: Any = each
-        yield (
-            _plain_name(cell),
-            *map(_array, (cell.weight_ih, cell.weight_hh)),
-            *map(_array, (cell.bias_ih, cell.bias_hh)),
-        )
+    for (cell,) in part.cells():
+        kernel: Any = kernel_of(cell)
+        arrays = {name: _array(getattr(inner_of(cell), name, None)) for name in ARRAYS}
+        keep = tuple(map(float, cell.keep)) if isinstance(cell, Zoneout) else ()
+        yield LayerWeights(kernel.name, **arrays, nonlinearity=kernel.nonlinearity, keep=keep)
 
 
-def _plain_name(cell: Any) -> str | None:
-    """What a cell with four weights and nothing else is called; None for any other."""
-    if type(cell) not in (cells.Elman, cells.LSTM, cells.GRU):
-        return None
-    chosen = [f.name for f in fields(cell)[4:] if getattr(cell, f.name) is not f.default]
-    if type(cell) is cells.Elman and set(chosen) <= {"nonlinearity"}:
-        g = cell.nonlinearity
-        return f"elman_{g}" if g in ("tanh", "relu") else None
-    return None if chosen else type(cell).__name__.lower()
+def _is_known(cell: AnyCell) -> bool:
+    if kernel_of(cell) is None:
+        return False
+    inner = inner_of(cell)
+    # a session begins with zeros, and has no LayerNorm
+    return all(getattr(inner, name, None) is None for name in ("norm_ih", *FRESH))
 
 
 def _array(weight: Tensor | None) -> Any:

@@ -257,6 +257,9 @@ def measure_operations(threads: int) -> float:
 def measure_reading(bytes: int, threads: int) -> float:
     """Bytes a second of `threads` threads together, each reading `bytes` bytes again and again."""
 
+def nonlinearities() -> list[str]:
+    """Names of g that the cell elman knows."""
+
 def variants() -> list[str]:
     """Names of the instruction sets this processor can run, the fastest first."""
 

@@ -13,12 +13,12 @@ from torch.nn import Parameter
 
 from throughtime.cells import AnyCell, HiddenState, LSTMState, State
 from throughtime.errors import ShapeError
+from throughtime.native.compiled import Kernel
 from throughtime.native.functions import Layer, LayerForward, with_states
 from throughtime.native.kernels import forward, forward_wave
 from throughtime.native.operators import run_operator
 from throughtime.native.twins import (
     Call,
-    Kernel,
     KernelCell,
     has_batched_noise,
     inner_of,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from throughtime.native.twins import FRESH, QUIET, WEIGHTS, Call, Kernel, Noise
+from throughtime.native.compiled import Kernel
+from throughtime.native.twins import FRESH, QUIET, WEIGHTS, Call, Noise
 
 
 def dense(tensors: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from throughtime.errors import OptionError
+from throughtime.native.compiled import KERNELS
 from throughtime.native.functions import Layer
 from throughtime.native.kernels import backward, forward
-from throughtime.native.twins import WEIGHTS, Call, kernel_named
+from throughtime.native.twins import WEIGHTS, Call
 from throughtime.sequences import Rows, check_range
 
 
@@ -35,7 +36,7 @@ def _refuse_forward_mode() -> None:
 
 
 def _layer(tensors: Sequence[Tensor], name: str, D: int, *rows: Tensor | None) -> Layer:
-    kernel = kernel_named(name)
+    kernel = KERNELS[name]
     kinds = WEIGHTS[: (len(tensors) - 1 - kernel.num_states) // D]
     return Layer(Call(kernel, D, Rows(*rows), kinds), _no_loop)
 
@@ -75,7 +76,7 @@ def _(
 ) -> list[Tensor]:
     layer = _layer(tensors, name, num_directions, batch_sizes, lengths, reset)
     x, states = tensors[0], tensors[1 : layer.num_results]
-    kernel = kernel_named(name)
+    kernel = KERNELS[name]
     D, _, H = states[0].shape
     rows = x.shape[0] if batch_sizes is not None else x.shape[0] * x.shape[1]
     outputs = [x.new_empty(*x.shape[:-1], D * H)]
@@ -124,14 +125,14 @@ def _(
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     name, num_directions, tensors, *ctx.rows = inputs
     ctx.name, ctx.num_directions, ctx.num_tensors = name, num_directions, len(tensors)
-    saved = output[1 + kernel_named(name).num_states :]
+    saved = output[1 + KERNELS[name].num_states :]
     ctx.save_for_backward(*tensors, output[0], *saved)
 
 
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     kept = ctx.saved_tensors
     tensors, (y, *saved) = list(kept[: ctx.num_tensors]), kept[ctx.num_tensors :]
-    states = tensors[1 : 1 + kernel_named(ctx.name).num_states]
+    states = tensors[1 : 1 + KERNELS[ctx.name].num_states]
     filled = [
         torch.zeros_like(result) if grad is None else grad
         for grad, result in zip(grads, (y, *states), strict=False)

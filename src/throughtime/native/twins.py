@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from throughtime.cells import GRU, LSTM, AnyCell, Elman, Zoneout
 from throughtime.cells.elman import NONLINEARITIES
+from throughtime.native.compiled import KERNELS, Kernel
 from throughtime.sequences import WHOLE, Rows, bare, is_batched
 
 WEIGHTS = (
@@ -29,28 +30,8 @@ FRESH = ("h_0", "c_0")
 """The states that rows begin afresh with; they are needed where there are resets."""
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """What a compiled cell needs to know of its buffers."""
-
-    name: str
-    num_gates: int  # G: blocks of rows of the weights
-    num_values: int  # S: values per unit and step that the backward pass reads
-    has_cell_state: bool = False
-    nonlinearity: str = "tanh"  # g of the cell elman
-
-    @property
-    def num_states(self) -> int:
-        """Initial (and final) states: h, and c of an LSTM."""
-        return 1 + self.has_cell_state
-
-
-_ELMAN = {"tanh": Kernel("elman_tanh", 1, 0), "relu": Kernel("elman_relu", 1, 0)}
-_ANY_ELMAN = {name: Kernel("elman", 1, 1, nonlinearity=name) for name in NONLINEARITIES}
-_LSTM = Kernel("lstm", 4, 4, has_cell_state=True)
-_COUPLED_LSTM = Kernel("coupled_lstm", 3, 3, has_cell_state=True)
-_GRU = Kernel("gru", 3, 4)
-_GRU_RESET_BEFORE = Kernel("gru_reset_before", 3, 3)
+_ELMAN = {"tanh": KERNELS["elman_tanh"], "relu": KERNELS["elman_relu"]}
+_ANY_ELMAN = {name: replace(KERNELS["elman"], nonlinearity=name) for name in NONLINEARITIES}
 
 KernelCell = Elman | LSTM | GRU
 """The cells that have a compiled twin."""
@@ -61,22 +42,17 @@ def kernel_of(cell: AnyCell) -> Kernel | None:
     keeps = type(cell) is Zoneout
     inner = cell.cell if isinstance(cell, Zoneout) else cell
     if type(inner) is LSTM:
-        return _COUPLED_LSTM if inner.is_coupled else _LSTM
+        return KERNELS["coupled_lstm" if inner.is_coupled else "lstm"]
     if type(inner) is GRU:
         if inner.reset_after:
-            return _GRU
+            return KERNELS["gru"]
         # its two products of a step would be two rows of LayerNorm
-        return _GRU_RESET_BEFORE if inner.norm_ih is None else None
+        return KERNELS["gru_reset_before"] if inner.norm_ih is None else None
     if type(inner) is Elman and isinstance(inner.nonlinearity, str):
         # the first two tell their slope from h, which zoneout mixes with the h before
         tuned = None if keeps else _ELMAN.get(inner.nonlinearity)
         return tuned or _ANY_ELMAN[inner.nonlinearity]
     return None
-
-
-def kernel_named(name: str) -> Kernel:
-    """The kernel of that name, as it travels through a registered operator."""
-    return {kernel.name: kernel for kernel in (*_ELMAN.values(), _LSTM, _GRU)}[name]
 
 
 def inner_of(cell: Any) -> KernelCell:

@@ -1,4 +1,16 @@
-"""A stack of layers on disk: one safetensors file of weights and sizes, read with suspicion."""
+"""A stack of layers on disk: one safetensors file of weights and sizes, read with suspicion.
+
+The tensors are `layers.K.NAME`, NAME an array of `LayerWeights`, from the input upwards (K = 0),
+and `readout.weight`, `readout.bias`; what a layer does not have is left out. All are float32, or
+all float64. The metadata hold, under "throughtime.stream", JSON:
+
+    version   2
+    cells     the name of every layer's cell
+    options   of every layer an object: its "nonlinearity" and "keep"
+    rows      streams side by side when it was saved
+
+Version 1 is the same without options: they are the defaults of `LayerWeights`.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +24,10 @@ from typing import Any
 import numpy as np
 
 from throughtime.errors import DataError, OptionError, ShapeError
-from throughtime.native.weights import LayerWeights, Readout, check_weights
+from throughtime.native.weights import ARRAYS, LayerWeights, Readout, check_weights
 
 FORMAT = "throughtime.stream"
-VERSION = 1
+VERSION = 2
 
 
 def write_weights(
@@ -35,7 +47,12 @@ def write_weights(
         **{f"readout.{name}": getattr(readout, name, None) for name in Readout._fields},
     }
     tensors = {name: np.ascontiguousarray(a) for name, a in named.items() if a is not None}
-    about = {"version": VERSION, "cells": [layer.cell for layer in layers], "rows": rows}
+    about = {
+        "version": VERSION,
+        "cells": [layer.cell for layer in layers],
+        "options": [{name: getattr(layer, name) for name in _OPTIONS} for layer in layers],
+        "rows": rows,
+    }
     content = save(tensors, {FORMAT: json.dumps(about)})
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     with os.fdopen(handle, "wb") as file:
@@ -52,7 +69,7 @@ def read_weights(
         DataError: the file is missing, damaged, or none of these.
     """
     about, tensors = _read(path)
-    if not isinstance(about, dict) or about.get("version") != VERSION:
+    if not isinstance(about, dict) or about.get("version") not in (1, VERSION):
         raise DataError(
             f"{path} must be a session of format {FORMAT} {VERSION}, its header says "
             f"{str(about)[:80]}; save it with the version you load it with."
@@ -64,8 +81,8 @@ def read_weights(
             f"{str(cells)[:80]}; save it again."
         )
     layers = [
-        LayerWeights(cell, *(tensors.pop(_name(i, name), None) for name in _KINDS))
-        for i, cell in enumerate(cells)
+        LayerWeights(cell, *(tensors.pop(_name(i, name), None) for name in ARRAYS), **own)
+        for i, (cell, own) in enumerate(zip(cells, _options(path, about), strict=True))
     ]
     weight, bias = (tensors.pop(f"readout.{name}", None) for name in Readout._fields)
     if tensors or (weight is None and bias is not None):
@@ -81,7 +98,26 @@ def read_weights(
     return layers, readout, about.get("rows")
 
 
-_KINDS = LayerWeights._fields[1:]
+_OPTIONS = ("nonlinearity", "keep")
+
+
+def _options(path: str | os.PathLike[str], about: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of every layer what it has beside its arrays; the values are checked with the arrays."""
+    num_layers = len(about["cells"])
+    if about["version"] == 1:
+        return [{}] * num_layers
+    options = about.get("options")
+    if (
+        not isinstance(options, list)
+        or len(options) != num_layers
+        or not all(isinstance(own, dict) and own.keys() == set(_OPTIONS) for own in options)
+        or not all(isinstance(own["keep"], list) for own in options)
+    ):
+        raise DataError(
+            f"{path} must be a saved session with the options {' and '.join(_OPTIONS)} of every "
+            f"layer, its header says {str(options)[:80]}; save it again."
+        )
+    return [own | {"keep": tuple(own["keep"])} for own in options]
 
 
 def _name(index: int, name: str) -> str:
@@ -89,7 +125,7 @@ def _name(index: int, name: str) -> str:
 
 
 def _fields(layers: Sequence[LayerWeights]) -> list[tuple[int, str, LayerWeights]]:
-    return [(index, name, layer) for index, layer in enumerate(layers) for name in _KINDS]
+    return [(index, name, layer) for index, layer in enumerate(layers) for name in ARRAYS]
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:

@@ -18,7 +18,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from throughtime.errors import DataError, OptionError
-from throughtime.native.weights import LayerWeights, Readout
 from throughtime.native.weights_file import read_weights
 from throughtime.stream.session import LayerState, Session, Snapshot, check_rows
 from throughtime.stream.torch_session import TorchSession
@@ -59,22 +58,21 @@ def open_session(model: nn.Module | Sequence[nn.Module], rows: int = 1) -> Sessi
 
     Returns:
         A session over a copy of the weights as they are now, on the CPU, in evaluation mode. With
-        layers that have options or cells of your own it runs in torch, tens of times slower.
+        layer_norm, residual, learn_initial, a function as nonlinearity or cells of your own it
+        runs in torch, tens of times slower.
 
     Raises:
         OptionError: the model holds something else, which is named.
         ShapeError: the layers do not fit each other.
     """
-    from throughtime.layers.export import is_plain, parts_of, plain_weights
+    from throughtime.layers.export import is_compiled, parts_of, plain_weights
     from throughtime.layers.stepper import Stepper
 
     check_rows(rows)
     parts, linear = parts_of(model)
-    if not all(map(is_plain, parts)):
+    if not all(map(is_compiled, parts)):
         return TorchSession(Stepper(parts, linear, int(rows)))
-    layers, readout = plain_weights(model)
-    top = Readout(*readout) if readout else None
-    return Session([LayerWeights(*layer) for layer in layers], top, rows)
+    return Session(*plain_weights(model), rows)
 
 
 class _Callable(ModuleType):

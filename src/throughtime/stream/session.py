@@ -11,7 +11,14 @@ import numpy as np
 
 from throughtime.errors import OptionError, ShapeError
 from throughtime.native import _kernels
-from throughtime.native.weights import Array, LayerWeights, Readout, check_weights, described
+from throughtime.native.weights import (
+    ARRAYS,
+    Array,
+    LayerWeights,
+    Readout,
+    check_weights,
+    described,
+)
 from throughtime.native.weights_file import write_weights
 
 MOST_ROWS = 2**31 - 1
@@ -21,7 +28,7 @@ _NATIVE = {"float32": _kernels.Session32, "float64": _kernels.Session64}
 class LayerState(NamedTuple):
     """What one layer remembers; c is None but for an LSTM."""
 
-    h: Array  # [rows, H]
+    h: Array  # [rows, H], or [rows, P] with a projection
     c: Array | None = None  # [rows, H]
 
 
@@ -29,7 +36,7 @@ class Snapshot(NamedTuple):
     """The state of a session at one moment, for `Session.restore`."""
 
     numbers: Array  # all states one after the other
-    sizes: tuple[tuple[str, int], ...]  # cell and H of every layer, in torch of every field
+    sizes: tuple[tuple[str, int], ...]  # of every field of every layer: "cell.field" and size
     rows: int
 
 
@@ -61,11 +68,19 @@ class Session:
         self.dtype = self._layers[0].weight_ih.dtype
         self.rows = int(rows)
         self.num_inputs = int(self._layers[0].weight_ih.shape[1])
-        top = self._layers[-1].weight_hh if readout is None else readout.weight
-        self.num_outputs = int(top.shape[1] if readout is None else top.shape[0])
+        top = self._layers[-1].output_size if readout is None else readout.weight.shape[0]
+        self.num_outputs = int(top)
         self._native: Any = _NATIVE[self.dtype.name](self.rows)
         for layer in self._layers:
-            self._native.add_layer(*map(_dense, layer))
+            keep_h, keep_c = (*layer.keep, 0.0, 0.0)[:2]
+            arrays = {name: _dense(getattr(layer, name)) for name in ARRAYS}
+            self._native.add_layer(
+                layer.cell,
+                **arrays,
+                keep_h_share=keep_h,
+                keep_c_share=keep_c,
+                nonlinearity=layer.nonlinearity,
+            )
         if readout is not None:
             self._native.add_readout(*map(_dense, readout))
 
@@ -147,8 +162,7 @@ class Session:
 
     def _fields(self) -> list[tuple[Callable[..., Any], tuple[int, ...]]]:
         """Of every layer what makes its state, and the sizes of the fields."""
-        layers = [(layer.cell == "lstm", layer.weight_hh.shape[1]) for layer in self._layers]
-        return [(LayerState, (H, H) if is_lstm else (H,)) for is_lstm, H in layers]
+        return [(LayerState, tuple(layer.state_sizes.values())) for layer in self._layers]
 
     def snapshot(self) -> Snapshot:
         """The state as one value, to come back to."""
@@ -181,7 +195,11 @@ class Session:
         return numbers
 
     def _sizes(self) -> tuple[tuple[str, int], ...]:
-        return tuple((layer.cell, int(layer.weight_hh.shape[1])) for layer in self._layers)
+        return tuple(
+            (f"{layer.cell}.{name}", size)
+            for layer in self._layers
+            for name, size in layer.state_sizes.items()
+        )
 
 
 def check_rows(rows: Any) -> None:

@@ -43,8 +43,9 @@ class TorchSession(Session):
         """
         names = ", ".join(dict.fromkeys(cell for cell, _ in self._native.kinds))
         raise OptionError(
-            "a session must have the cells of torch.nn without options to be saved, got one in "
-            f"torch, of {names}; keep the model's state_dict and open it again with tt.stream."
+            "a session must be without layer_norm, residual, learn_initial, functions for "
+            "nonlinearity and cells of your own to be saved, got one in torch, of "
+            f"{names}; keep the model's state_dict and open it again with tt.stream."
         )
 
     def _fields(self) -> list[tuple[Callable[..., Any], tuple[int, ...]]]:
