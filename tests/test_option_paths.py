@@ -80,6 +80,9 @@ def test_every_derivative_of_an_option_is_the_loop_s(case):
         return [
             grad(x),
             torch.func.jvp(loss, (x,), (direction,))[1],
+            torch.func.jacfwd(loss, randomness="same")(x),
+            torch.func.jacrev(grad)(x),
+            torch.func.jacfwd(grad, randomness="same")(x),  # the Hessian
             torch.func.jvp(grad, (x,), (direction,))[1],
             torch.func.vjp(grad, x)[1](direction)[0],
             torch.func.vmap(grad, randomness="same")(torch.stack([x, 2 * x])),
@@ -90,6 +93,21 @@ def test_every_derivative_of_an_option_is_the_loop_s(case):
     with on("loop"):
         theirs = derivatives()
     check_same(ours, theirs)
+
+
+@each_case
+def test_gradients_of_an_option_agree_with_finite_differences(case):
+    layer = case.make(hidden_size=3)
+    names = [name for name, _ in layer.named_parameters()]
+    weights = [w.detach().requires_grad_() for w in layer.parameters()]
+    x = torch.randn(2, 2, I, dtype=torch.float64, requires_grad=True)
+
+    def outputs(x, *weights):
+        torch.manual_seed(5)
+        return tuple(flat(functional_call(layer, dict(zip(names, weights, strict=True)), (x,))))
+
+    assert torch.autograd.gradcheck(outputs, (x, *weights))
+    assert torch.autograd.gradgradcheck(outputs, (x, *weights), atol=1e-6)
 
 
 @each_case
