@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 import torch
@@ -18,6 +18,7 @@ from throughtime.native.functions import Layer, LayerForward, with_states
 from throughtime.native.kernels import forward, forward_wave
 from throughtime.native.operators import run_operator
 from throughtime.native.twins import (
+    WEIGHTS,
     Call,
     KernelCell,
     has_batched_noise,
@@ -202,7 +203,7 @@ def _weights(
 ) -> tuple[tuple[str, ...], tuple[Tensor, ...]]:
     """Their kinds, and the weights of every direction, each as the kernel reads it."""
     kinds, shape = kinds_of(cells[0], rows), cells[0].weight_hh.shape
-    shapes = _shapes(kinds, tuple(shape), kernel.num_gates, x.shape[-1])
+    shapes = _shapes(kinds, shape, kernel.num_gates, x.shape[-1])
     _check_kinds(kinds, [kinds_of(cell, rows) for cell in cells[1:]])
     dtype, weights = x.dtype, []
     for cell in cells:
@@ -214,13 +215,14 @@ def _weights(
     return kinds, tuple(weights)
 
 
-@lru_cache(maxsize=1024)
 def _shapes(
-    kinds: tuple[str, ...], weight_hh: tuple[int, ...], num_gates: int, num_inputs: int
-) -> list[tuple[int, ...]]:
-    """What the shape of each kind of weight must be beside W_hh; much is asked at every call."""
+    kinds: tuple[str, ...], weight_hh: Sequence[int], num_gates: int, num_inputs: int
+) -> Sequence[tuple[int, ...]]:
+    """What the shape of each kind of weight must be beside W_hh."""
     total, outputs = weight_hh if len(weight_hh) == 2 else (0, 0)
     H = total // num_gates
+    if len(kinds) <= 4 and kinds == WEIGHTS[: len(kinds)]:  # in most calls
+        return ((total, num_inputs), (num_gates * H, H), (total,), (total,))[: len(kinds)]
     shapes = {
         "weight_ih": (total, num_inputs),
         "weight_hh": (num_gates * H, outputs if "weight_hr" in kinds else H),
