@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from test_laws import check_law, check_same, on
 from torch.func import functional_call
 
+import throughtime as tt
 from throughtime import native
+from throughtime.layers import run_stack
 from throughtime.sequences import WHOLE
 
 COMPILED = [
@@ -117,3 +119,14 @@ def test_an_option_compiles_without_a_graph_break(case):
     torch._dynamo.reset()  # or the layers of the cases before count as recompilations
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     check_same(flat(compiled(x)), flat(layer(x)))
+
+
+@pytest.mark.parametrize("are_directions", [True, False])
+def test_cells_with_different_shares_keep_their_own(are_directions):
+    cells = [tt.GRU(I, I, zoneout=share, dtype=torch.float64).cells()[0][0] for share in (0.1, 0.6)]
+    layers = [cells] if are_directions else [[cell] for cell in cells]
+    x = torch.randn(150, 1, I, dtype=torch.float64)
+    with torch.no_grad(), on("kernel"):
+        ours = run_stack(layers, x, None)[0]
+    with torch.no_grad(), on("loop"):
+        check_same([ours], [run_stack(layers, x, None)[0]])

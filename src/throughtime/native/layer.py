@@ -22,6 +22,7 @@ from throughtime.native.twins import (
     Call,
     KernelCell,
     has_batched_noise,
+    has_one_noise,
     inner_of,
     kernel_of,
     kinds_of,
@@ -45,6 +46,8 @@ def refusal(cells: Sequence[AnyCell], x: Tensor, rows: Rows = WHOLE) -> str | No
         return "this cell has no kernel"
     if any(kernel_of(cell) is not kernel_of(cells[0]) for cell in cells[1:]):
         return "the two directions have cells of different kinds"
+    if len(cells) > 1 and not has_one_noise(cells):
+        return "the two directions draw, or keep, in different shares"
     if x.device.type != "cpu":
         return f"kernels run on the CPU, the input is on {x.device}"
     if x.dtype not in (torch.float32, torch.float64):
@@ -157,6 +160,8 @@ def run_wave(
     if len(cells) > len(layers) or any(kernel_of(cell) is not kernel for cell in cells):
         return None
     assert kernel is not None
+    if not has_one_noise(cells):
+        return None
     below, kinds, weights = x, set(), []
     for cell, state in zip(cells, states, strict=True):
         own, found = _weights([inner_of(cell)], kernel, below, rows)

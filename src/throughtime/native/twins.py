@@ -96,6 +96,17 @@ def noise_of(cells: Sequence[AnyCell]) -> Noise:
     return Noise(mask, (keeps[0], keeps[1]), (shares[0], shares[1]))
 
 
+def has_one_noise(cells: Sequence[Any]) -> bool:
+    """Whether all cells draw, or keep in evaluation, in the same places and shares."""
+    return len({_places_of_noise(cell) for cell in cells}) == 1
+
+
+def _places_of_noise(cell: Any) -> tuple[Any, ...]:
+    keep = cell.keep if isinstance(cell, Zoneout) else ()
+    drawn = [None if isinstance(share, Tensor) else share for share in keep]
+    return inner_of(cell).mask is None, *drawn
+
+
 def _stack(tensors: Sequence[Any], dim: int) -> Tensor:
     stacked = tensors[0].unsqueeze(dim) if len(tensors) == 1 else torch.stack(list(tensors), dim)
     return bare(stacked)
