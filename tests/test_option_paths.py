@@ -1,5 +1,7 @@
 """Options in the kernels: the numbers and derivatives of the loop, whatever is drawn."""
 
+from functools import partial
+
 import pytest
 import torch
 from cases import OPTIONS, B, I, T, flat, name_of
@@ -122,7 +124,9 @@ def test_an_option_compiles_without_a_graph_break(case):
 
 
 @pytest.mark.parametrize("are_directions", [True, False])
-def test_cells_with_different_shares_keep_their_own(are_directions):
+def test_cells_with_different_shares_keep_their_own(are_directions, request):
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(2)  # or layers never run at the same time
     cells = [tt.GRU(I, I, zoneout=share, dtype=torch.float64).cells()[0][0] for share in (0.1, 0.6)]
     layers = [cells] if are_directions else [[cell] for cell in cells]
     x = torch.randn(150, 1, I, dtype=torch.float64)
