@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -143,7 +144,7 @@ class Cloud:
 
     def __init__(self, states: Tensor) -> None:
         self.states = states
-        self.all: Tensor = states[states.isfinite().all(-1)]
+        self.all = states[states.isfinite().all(-1)]
         self.spread = float((self.all - self.all.mean(0)).square().sum(-1).mean().sqrt())
         if bool((self.all == self.all[:1]).all()):
             raise DataError(
@@ -153,9 +154,9 @@ class Cloud:
 
     def draw(self, num: int, noise: float, generator: torch.Generator) -> Tensor:
         """States to begin at, at most num, with noise of so many spreads."""
-        chosen: Tensor = self.all[torch.randperm(len(self.all), generator=generator)[:num]]
+        chosen = self.all[torch.randperm(len(self.all), generator=generator)[:num]]
         drawn = torch.randn(chosen.shape, dtype=chosen.dtype, generator=generator)
-        size = noise * self.spread / chosen.shape[1] ** 0.5  # of one number of the state
+        size = noise * self.spread / math.sqrt(chosen.shape[1])  # of one number of the state
         return chosen + size * drawn
 
     def distance(self, s: Tensor) -> Tensor:
@@ -222,11 +223,11 @@ def _read_input(x: Any, size: int) -> Tensor:
     """The constant input in float64."""
     if x is None:
         return torch.zeros(size, dtype=torch.float64)
-    x = cast(Tensor, torch.as_tensor(x).detach().double())
-    check_shape("x", x.shape, "I", {"I": size}, "pass what the layer reads at every step")
-    if not x.isfinite().all():
-        raise DataError(f"x must be finite, got {x.tolist()}; leave it out for zeros.")
-    return x
+    constant: Tensor = torch.as_tensor(x).detach().double()
+    check_shape("x", constant.shape, "I", {"I": size}, "pass what the layer reads at every step")
+    if not constant.isfinite().all():
+        raise DataError(f"x must be finite, got {constant.tolist()}; leave it out for zeros.")
+    return constant
 
 
 def _check_options(

@@ -120,17 +120,19 @@ def _measure(walk: Walk, keeps_matrices: bool) -> Numbers:
     found["log_norm"][0] = 0
     for moment in reversed(walk):
         has = moment.is_step
-        matrices, at = moment.jacobian[has], (moment.t, has.numpy())
+        rows = np.flatnonzero(has)
+        matrices, at = moment.jacobian[has], (moment.t, rows)
         found["singular_values"][at] = torch.linalg.svdvals(matrices)
         values = torch.linalg.eigvals(matrices)
         found["eigenvalues"][at] = values.gather(-1, values.abs().argsort(-1, descending=True))
         if keeps_matrices:
             found["jacobian"][at] = matrices
         product.multiply(moment.jacobian, has)
-        found["log_norm"][product.lag[has], has] = product.log_norm[has]
+        found["log_norm"][product.lag[has].numpy(), rows] = product.log_norm[has]
     found["spectral_radius"] = np.abs(found["eigenvalues"][..., 0])
-    grows = np.arange(1, T + 1)[:, None] * _log_stretch(walk)
-    found["log_bound"] = np.vstack([0 * found["log_norm"][:1], grows])
+    stretch = _log_stretch(walk)
+    none = np.where(np.isnan(stretch), np.nan, 0)  # 0 times -inf would be NaN
+    found["log_bound"] = np.vstack([none, np.arange(1, T + 1)[:, None] * stretch])
     return found
 
 

@@ -69,12 +69,12 @@ class Walk:
 
     def _check_numbers(self) -> None:
         """Refuses what is not finite, and says where it is."""
-        for name, sequence in (("input", self._x), ("state", self._after)):
+        for name, sequence in (("an input", self._x), ("a state", self._after)):
             wrong = (~sequence.isfinite()).any(-1)
             if wrong.any():
                 t, b = (int(index) for index in wrong.nonzero()[0])
                 raise DataError(
-                    f"the tape must hold finite numbers for Jacobians, got an {name} that is not "
+                    f"the tape must hold finite numbers for Jacobians, got {name} that is not "
                     f"at step {t} of row {b}; look at an earlier call, or at the rows without it."
                 )
 
