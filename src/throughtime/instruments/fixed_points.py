@@ -223,7 +223,7 @@ def _read_input(x: Any, size: int) -> Tensor:
     """The constant input in float64."""
     if x is None:
         return torch.zeros(size, dtype=torch.float64)
-    constant: Tensor = torch.as_tensor(x).detach().double()
+    constant: Tensor = torch.as_tensor(x, dtype=torch.float64).detach()
     check_shape("x", constant.shape, "I", {"I": size}, "pass what the layer reads at every step")
     if not constant.isfinite().all():
         raise DataError(f"x must be finite, got {constant.tolist()}; leave it out for zeros.")

@@ -13,8 +13,11 @@ PIECE = 2**28
 """Bytes of Jacobians at a time; candidates beyond that wait for their turn."""
 
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1.0, 1e-12, 1e12
-FLAT = 1e-8
-"""Gradient of q, as a share of the speed, under which a state that moves counts as a minimum."""
+FLAT = 1e-6
+"""Gradient of q, as a share of the speed, under which a state that moves counts as a minimum.
+
+About the square root of the rounding of q: less cannot be told.
+"""
 REST = 1e-14
 """Speed, as a share of 1 + |s|, under which float64 cannot tell a state from a fixed point."""
 
