@@ -242,7 +242,7 @@ def test_what_the_tape_cannot_know_is_refused():
 
 
 def test_a_stack_of_two_directions_is_no_map():
-    with pytest.raises(OptionError, match="must run in one direction .* two directions; look at"):
+    with pytest.raises(OptionError, match=r"must run in one direction .* two directions; look at"):
         jacobians(taped(tt.GRU(I, H, bidirectional=True), torch.randn(T, B, I)), stack=True)
 
 
@@ -251,5 +251,5 @@ def test_more_memory_than_allowed_is_told():
     with pytest.raises(OptionError, match=r"3 rows with S = 128 .*0\.000976 GiB.*rows=\[...\]"):
         jacobians(tape, memory=2**20 - 2**10)
     tape = taped(tt.LSTM(I, 64), torch.randn(50, B, I))
-    with pytest.raises(OptionError, match="the Jacobians of all steps must fit .* matrices=True"):
+    with pytest.raises(OptionError, match=r"the Jacobians of all steps must fit .* matrices=True"):
         jacobians(tape, memory=80 * B * 128**2, matrices=True)
