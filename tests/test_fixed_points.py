@@ -92,7 +92,7 @@ def test_q_is_half_the_squared_speed_of_the_layer_itself(case):
     layer, x = case.make(num_layers=3, residual=True).eval(), draw(I)
     for weight in layer.parameters():
         weight.data.mul_(0.3)
-    points = fixed_points(taped(layer, draw(T, B, I)), x=x, reach=100, slowest=10.0)
+    points = fixed_points(taped(layer, draw(T, B, I)), x=x, reach=100, slowest=10.0, candidates=5)
     num = len(points.point)
     assert num > 0
     s = torch.from_numpy(points.s.values)

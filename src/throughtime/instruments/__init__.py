@@ -1,6 +1,12 @@
 """Watching: what a recurrent network does, measured without changing it."""
 
 from throughtime.instruments.figures import draw_gradient_flow, gradient_flow_figure, save_figure
+from throughtime.instruments.figures_dynamics import (
+    draw_lyapunov,
+    draw_products,
+    draw_spectrum,
+)
+from throughtime.instruments.figures_fixed_points import draw_fixed_points
 from throughtime.instruments.fixed_points import fixed_points
 from throughtime.instruments.gradient_flow import GradientFlow, gradient_flow
 from throughtime.instruments.jacobians import jacobians
@@ -19,7 +25,11 @@ __all__ = [
     "WeightGradients",
     "by_lag",
     "by_step",
+    "draw_fixed_points",
     "draw_gradient_flow",
+    "draw_lyapunov",
+    "draw_products",
+    "draw_spectrum",
     "fixed_points",
     "gradient_flow",
     "gradient_flow_figure",
