@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 BLUE, ORANGE = COLOURS[:2]
 GRID: dict[str, Any] = {"color": "#ececec", "linewidth": 0.8}
 DASHES = (0, (4, 3))
+HEADROOM = 6
+"""Powers of ten by which a bound is followed above what was measured."""
 
 
 def draw_spectrum(eigenvalues: DataArray, ax: Axes) -> None:
@@ -40,7 +42,7 @@ def draw_spectrum(eigenvalues: DataArray, ax: Axes) -> None:
     ax.set_ylabel("imaginary part of λ")
     for line in (ax.axhline, ax.axvline):
         line(0, zorder=0, **GRID)
-    legend = ax.legend(loc="upper right", frameon=False, fontsize=9)
+    legend = ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     for handle in legend.legend_handles:
         handle.set_alpha(1)  # type: ignore[union-attr]
     ax.spines[["top", "right"]].set_visible(False)
@@ -74,6 +76,7 @@ def draw_products(found: Dataset, ax: Axes, layer: int = -1, direction: str = "f
         told = np.nanmedian(bound[has], axis=1)
         label = r"bound $(\sigma_{max}(W_h)\,\max|g'|)^k$"
         ax.plot(lag, told, color=INK, linewidth=1.4, linestyle=DASHES, label=label)
+        ax.set_ylim(top=min(float(told.max()), float(high.max()) + HEADROOM) + 0.5)
     ax.axhline(0, color=FAINT, linewidth=0.8)
     ax.set_xlim(0, max(1, lag[-1]))
     ax.set_xlabel("lag k in steps")

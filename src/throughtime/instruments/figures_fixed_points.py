@@ -30,11 +30,12 @@ def draw_fixed_points(points: Dataset, ax: Axes) -> None:
         points: of `fixed_points`.
         ax: where to draw.
     """
+    space: Any = ax  # with a third coordinate, in three axes
     num = 3 if ax.name == "3d" else 2
     visited = points.visited.transpose("batch", "time", "state").values
     centre, axes, shares = principal_axes(visited, num)
     for path in visited[:PATHS]:
-        ax.plot(*((path - centre) @ axes).T, color=FAINT, linewidth=0.6, alpha=0.45, zorder=1)
+        space.plot(*((path - centre) @ axes).T, color=FAINT, linewidth=0.6, alpha=0.45, zorder=1)
     places = (points.s.values - centre) @ axes
     stable, slow = points.stable.values, points.q.values > SLOW
     for chosen, marker, colour, name in (
@@ -46,10 +47,16 @@ def draw_fixed_points(points: Dataset, ax: Axes) -> None:
             fill = colour if name == "stable" else "white"
             edge: dict[str, Any] = {"edgecolors": colour, "linewidths": 1.8}
             edge |= {"facecolors": fill, "s": 64, "marker": marker, "zorder": 3}
-            ax.scatter(*places[chosen].T, label=f"{name}: {chosen.sum()}", **edge)
+            edge |= {"depthshade": False} if num == 3 else {}
+            space.scatter(*places[chosen].T, label=f"{name}: {chosen.sum()}", **edge)
     for index, name in enumerate("xyz"[:num]):
-        getattr(ax, f"set_{name}label")(f"principal axis {index + 1} ({shares[index]:.0%})")
-    ax.legend(loc="best", frameon=False, fontsize=10)
+        getattr(space, f"set_{name}label")(f"principal axis {index + 1} ({shares[index]:.0%})")
+    if num == 3:
+        space.set_box_aspect(None, zoom=0.86)  # room for the third label
+    else:
+        ax.set_aspect("equal", "datalim")
+        ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=10)
 
 
 def principal_axes(
