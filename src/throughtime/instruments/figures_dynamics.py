@@ -33,16 +33,18 @@ def draw_spectrum(eigenvalues: DataArray, ax: Axes) -> None:
     grows = np.abs(values) > 1
     faint = float(np.clip(30 / np.sqrt(len(values) + 1), 0.15, 0.9))
     for chosen, colour, name in ((~grows, BLUE, "decays"), (grows, ORANGE, "grows")):
-        share = f"{name}: {chosen.sum()} of {len(values)}"
+        share = f"{name}: {chosen.sum()}"
         x, y = values[chosen].real, values[chosen].imag
         ax.scatter(x, y, s=16, color=colour, alpha=faint, linewidths=0, label=share)
     extent = 1.08 * max(1, float(np.abs(values).max(initial=0)))
-    ax.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")
+    room = 1.3 * extent  # above, for the legend
+    ax.set(xlim=(-extent, extent), ylim=(-extent, room), aspect="equal")
+    ax.locator_params(nbins=5)
     ax.set_xlabel("real part of λ")
     ax.set_ylabel("imaginary part of λ")
     for line in (ax.axhline, ax.axvline):
         line(0, zorder=0, **GRID)
-    legend = ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    legend = ax.legend(loc="upper center", ncols=2, frameon=False, handletextpad=0.2)
     for handle in legend.legend_handles:
         handle.set_alpha(1)  # type: ignore[union-attr]
     ax.spines[["top", "right"]].set_visible(False)

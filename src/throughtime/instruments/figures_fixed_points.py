@@ -53,10 +53,11 @@ def draw_fixed_points(points: Dataset, ax: Axes) -> None:
         getattr(space, f"set_{name}label")(f"principal axis {index + 1} ({shares[index]:.0%})")
     if num == 3:
         space.set_box_aspect(None, zoom=0.86)  # room for the third label
+        ax.legend(loc="upper center", ncols=3, frameon=False)
     else:
         ax.set_aspect("equal", "datalim")
         ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=10)
+        ax.legend(loc="best", framealpha=0.8, edgecolor="none")
 
 
 def principal_axes(
