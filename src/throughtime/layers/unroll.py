@@ -48,7 +48,7 @@ def unroll(
 def unroll_steps(
     cell: CellLike[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
 ) -> tuple[S, S]:
-    """As `unroll`, with every field of the state at every step, [T, B, ·], in the place of y."""
+    """As `unroll`, with every field of the state at every step, laid out as y, in its place."""
     steps, final = [], state
     for new, after in _visit(cell, x, state, rows, reverse):
         steps.append(new)
@@ -123,11 +123,14 @@ def unroll_directions(
 def unroll_direction_steps(
     cells: Sequence[AnyCell], x: Tensor, state: State, rows: Rows = WHOLE
 ) -> tuple[State, State]:
-    """As `unroll_directions`, with the states of every step, fields [T, B, D, ·], for y."""
+    """As `unroll_directions`, with the states of every step for y.
+
+    Their fields are [T, B, D, ·] or [N, D, ·].
+    """
     found = [
         unroll_steps(cell, x, type(state)(*(field[d] for field in state)), rows, reverse=d == 1)
         for d, cell in enumerate(cells)
     ]
     states, finals = zip(*found, strict=True)
-    fields = [torch.stack(field, dim=2) for field in zip(*states, strict=True)]
+    fields = [torch.stack(field, dim=-2) for field in zip(*states, strict=True)]
     return type(state)(*fields), type(state)(*map(torch.stack, zip(*finals, strict=True)))
