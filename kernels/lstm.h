@@ -71,7 +71,7 @@ struct AnyLSTM {
         const V i = is_coupled ? one - f : units.load(step.gates);
         const V c_before = units.load(step.c_before);
         V written = i * g;
-        pin(written);  // or the compiler chooses which product to round, here one and there another
+        pin<Real>(written);  // or which of two products is rounded would be the compiler's choice
         const V c = f * c_before + written;  // zoneout may have saved another
         const V tanh_c = tanh(c);
         const V dz_o = dh * tanh_c * o * (one - o);
