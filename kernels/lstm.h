@@ -70,11 +70,14 @@ struct AnyLSTM {
         const V o = units.load(step.gates + at_o * H);
         const V i = is_coupled ? one - f : units.load(step.gates);
         const V c_before = units.load(step.c_before);
-        const V c = f * c_before + i * g;  // zoneout may have saved another
+        V written = i * g;
+        pin<Real>(written);  // or which of two products is rounded would be the compiler's choice
+        const V c = f * c_before + written;  // zoneout may have saved another
         const V tanh_c = tanh(c);
         const V dz_o = dh * tanh_c * o * (one - o);
         V dc = units.load(step.dc) + dh * o * (one - tanh_c * tanh_c);
         if (has_options && step.peepholes) dc += units.load(step.peepholes + peephole_o * H) * dz_o;
+        if (has_options && step.dc_all) units.store(step.dc_all, dc);
         const V dz_i = dc * g * i * (one - i);
         const V dz_f =
             is_coupled ? dc * (c_before - g) * f * (one - f) : dc * c_before * f * (one - f);
