@@ -70,7 +70,8 @@ def main(words=None):
     parser.add_argument("--out", default="flip_flop.png", help="the picture")
     options = parser.parse_args(words)
     kinds = list(CELLS) if options.cell == "all" else [options.cell]
-    figure = Figure(figsize=(5 * len(kinds), 5.2), layout="constrained")
+    figure = Figure(figsize=(5 * len(kinds), 5))
+    figure.subplots_adjust(left=0.01, right=0.97, bottom=0.03, top=0.92, wspace=0.08)
     print("cell    loss  stable  saddles  slowest decay  memories                          seconds")
     for index, kind in enumerate(kinds, 1):
         begin = time.perf_counter()
@@ -87,7 +88,7 @@ def main(words=None):
         ax = figure.add_subplot(1, len(kinds), index, projection="3d")
         ax.set_title(f"{type(layer).__name__}, {UNITS} units")
         draw_fixed_points(points, ax)
-    figure.savefig(options.out, dpi=150)
+    figure.savefig(options.out, dpi=100)
     print(f"{options.out}: filled is stable, hollow is not, lines are trajectories")
 
 
