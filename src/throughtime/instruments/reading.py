@@ -1,0 +1,156 @@
+"""A text as a model read it: the tokens, and what every unit did at each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from throughtime.errors import OptionError, ShapeError
+
+if TYPE_CHECKING:
+    from throughtime.instruments.recording import LayerRecording, Recording
+
+DIRECTIONS = ("forward", "reverse")
+
+
+class Unit(NamedTuple):
+    """One number that a recurrent module computes at every step."""
+
+    layer: int
+    direction: str
+    of: str  # a field of the state or a gate
+    unit: int
+
+    def __str__(self) -> str:
+        reverse = "" if self.direction == DIRECTIONS[0] else f" {self.direction}"
+        return f"{self.of}[{self.unit}] of layer {self.layer}{reverse}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text, token by token, beside the recording of the call that read it.
+
+    The tokens fill the rows of the batch one after the other: the first row holds the first T
+    tokens, the second those that follow. A long text is read in many rows at once, which is faster
+    by far; a row other than the first begins with the state after the tokens before it.
+
+    Args:
+        tokens: pieces of the text, [N]; joined they are the text. Behind the last one, the last row
+            may go on with steps that do not count.
+        recording: of a recurrent module, `tape.recording(...)`.
+
+    Raises:
+        ShapeError: the steps of the recording are fewer than the tokens, or more by a whole row.
+    """
+
+    tokens: Sequence[str]
+    recording: Recording
+
+    def __post_init__(self) -> None:
+        layer = self.recording.layers[0]
+        lengths = _lengths(layer)
+        steps, last = sum(lengths), lengths[-1] if lengths else 0
+        if not max(steps - last, 0) < len(self.tokens) <= steps:
+            raise ShapeError(
+                f"tokens must be {steps}, one per step of the rows (the last row may be cut), got "
+                f"{len(self.tokens)}; pass the tokens that the module was called with."
+            )
+
+    @property
+    def text(self) -> str:
+        """The tokens joined."""
+        return "".join(self.tokens)
+
+    def field(self, of: str, layer: int = -1) -> Tensor:
+        """One field of a layer's state, or one of its gates, [T, B, D, H].
+
+        Args:
+            of: "h", an LSTM's "c", or the name of a gate.
+            layer: counted from the input; the last by default.
+
+        Raises:
+            OptionError: there is no such layer, field or gate.
+        """
+        layers = self.recording.layers
+        if not -len(layers) <= layer < len(layers):
+            raise OptionError(
+                f"layer must be from 0 to {len(layers) - 1}, got {layer}; count from the input."
+            )
+        states = layers[layer].run.states._asdict()
+        known = states if of in states else states | layers[layer].gates
+        if of not in known:
+            raise OptionError(
+                f"of must be one of {', '.join(known)}, got {of!r}; name a state or a gate."
+            )
+        field: Tensor = known[of]
+        return field
+
+    def values(
+        self, of: str = "h", layer: int = -1, direction: int = 0, units: slice = slice(None)
+    ) -> NDArray[Any]:
+        """What units did at each token, [units, N].
+
+        Args:
+            of: as of `field`.
+            layer: as of `field`.
+            direction: 0 for forward, 1 for reverse.
+            units: which of them.
+
+        Raises:
+            OptionError: as `field`; or there is no such direction.
+        """
+        field = self.field(of, layer)
+        if not 0 <= direction < field.shape[2]:
+            raise OptionError(
+                f"direction must be from 0 to {field.shape[2] - 1}, got {direction}; 0 is forward."
+            )
+        recorded = self.recording.layers[layer]
+        return by_unit(recorded, field, direction, units)[:, : len(self.tokens)]
+
+    def unit(self, unit: Unit) -> NDArray[Any]:
+        """What one unit did at each token, [N].
+
+        Raises:
+            OptionError: there is no such unit.
+        """
+        layer, direction, of, place = unit
+        size = self.field(of, layer).shape[-1]
+        if not (direction in DIRECTIONS and 0 <= place < size):
+            raise OptionError(
+                f"a unit must be from 0 to {size - 1}, forward or reverse, got {unit}; choose one."
+            )
+        d = DIRECTIONS.index(direction)
+        values: NDArray[Any] = self.values(of, layer, d, slice(place, place + 1))[0]
+        return values
+
+
+def by_unit(
+    layer: LayerRecording, field: Tensor, direction: int, units: slice = slice(None)
+) -> NDArray[Any]:
+    """The values of each unit at the steps that the rows have, one row after the other.
+
+    Args:
+        layer: what was recorded.
+        field: of it, [T, B, D, H].
+        direction: index into D.
+        units: which of H.
+
+    Returns:
+        Values, [units, N], N steps of all rows.
+    """
+    values = field[:, :, direction, units].permute(2, 1, 0)  # [units, B, T]
+    valid = layer.run.rows.valid(layer.run.x)
+    if valid is not None:
+        return np.asarray(values[:, valid.T].cpu())
+    return np.asarray(values.flatten(1).cpu())
+
+
+def _lengths(layer: LayerRecording) -> list[int]:
+    steps, batch = layer.run.x.shape[:2]
+    lengths = layer.run.rows.lengths
+    return [steps] * batch if lengths is None else lengths.tolist()
