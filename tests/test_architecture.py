@@ -21,7 +21,9 @@ MAY_IMPORT = {
     "layers": {"errors", "axes", "cells", "sequences", "native"},
     "init": {"errors", "cells", "layers"},
     "decode": {"errors", "axes", "cells", "native", "layers", "bptt"},
-    "instruments": {"errors", "axes", "cells", "native", "layers", "bptt", "record"},
+    "instruments": {
+        *("errors", "axes", "cells", "sequences", "native", "layers", "bptt", "record"),
+    },
     "stream": {"errors", "native", "layers"},
     "onnx": {"errors", "native", "layers"},
     "training": {"errors", "axes", "cells", "bptt", "data", "record"},
