@@ -1,24 +1,39 @@
 """Watching: what a recurrent network does, measured without changing it."""
 
 from throughtime.instruments.figures import draw_gradient_flow, gradient_flow_figure, save_figure
+from throughtime.instruments.find_units import PROPERTIES, find_units
+from throughtime.instruments.found_units import FoundUnits
+from throughtime.instruments.gates import gates
 from throughtime.instruments.gradient_flow import GradientFlow, gradient_flow
 from throughtime.instruments.keep import Keep
+from throughtime.instruments.properties import matching
+from throughtime.instruments.reading import Reading, Unit
 from throughtime.instruments.recording import LayerRecording, Recording
 from throughtime.instruments.tape import Tape, watch
+from throughtime.instruments.unit_text import UnitText, units
 from throughtime.instruments.weight_gradients import WeightGradients, by_lag, by_step
 
 __all__ = [
+    "PROPERTIES",
+    "FoundUnits",
     "GradientFlow",
     "Keep",
     "LayerRecording",
+    "Reading",
     "Recording",
     "Tape",
+    "Unit",
+    "UnitText",
     "WeightGradients",
     "by_lag",
     "by_step",
     "draw_gradient_flow",
+    "find_units",
+    "gates",
     "gradient_flow",
     "gradient_flow_figure",
+    "matching",
     "save_figure",
+    "units",
     "watch",
 ]

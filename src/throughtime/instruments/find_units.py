@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from throughtime.errors import DataError, OptionError
 from throughtime.instruments import unit_scores
 from throughtime.instruments.code_properties import inside_comment, inside_if
+from throughtime.instruments.dataset import DIRECTIONS
 from throughtime.instruments.found_units import FoundUnits
 from throughtime.instruments.properties import (
     Property,
@@ -25,7 +26,7 @@ from throughtime.instruments.properties import (
     to_tokens,
     upper_case_word,
 )
-from throughtime.instruments.reading import DIRECTIONS, Reading, Unit
+from throughtime.instruments.reading import Reading, Unit
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -184,9 +185,9 @@ def _blocks(
 ) -> Iterator[tuple[list[Unit], NDArray[Any]]]:
     """Units side by side, with their values [units, N]."""
     for layer, recorded in enumerate(reading.recording.layers):
-        for name in recorded.run.states._fields if of is None else of:
+        for name in recorded.states._fields if of is None else of:
             size = reading.field(name, layer).shape[-1]
-            for d, start in product(range(len(recorded.run.cells)), range(0, size, _BLOCK)):
+            for d, start in product(range(recorded.num_directions), range(0, size, _BLOCK)):
                 places = slice(start, min(start + _BLOCK, size))
                 units = [Unit(layer, DIRECTIONS[d], name, u) for u in range(size)[places]]
                 yield units, reading.values(name, layer, d, places)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from throughtime.cells import GRU, LSTM, Elman, Zoneout
 from throughtime.errors import OptionError
-from throughtime.instruments.reading import DIRECTIONS, by_unit
+from throughtime.instruments.dataset import DIRECTIONS
+from throughtime.instruments.reading import by_unit
+from throughtime.instruments.tape import Tape
 
 if TYPE_CHECKING:
     from xarray import Dataset
-
-    from throughtime.instruments.tape import Tape
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Shares of the steps that lie below each quantile."""
@@ -26,7 +26,9 @@ _BOUNDS = {
     "relu": (0.0, math.inf),
     **dict.fromkeys(["tanh", "hardtanh", "softsign"], (-1.0, 1.0)),
 }
-_OPEN = (-math.inf, math.inf)
+OPEN = (-math.inf, math.inf)
+"""No bound on either side."""
+
 _KEEPS = {LSTM: "forget", GRU: "update"}
 
 _Sorted = list[list[NDArray[Any]]]  # of one gate, by layer and direction, [H, N], steps in order
@@ -84,19 +86,18 @@ def gates(
         raise OptionError(f"bins must be at least 1, got {bins}; 40 is usual.")
     layers = tape.recording(name, call).layers
     of_layers = [layer.gates for layer in layers]
-    cell = layers[0].run.cells[0]
-    cell = cell.cell if isinstance(cell, Zoneout) else cell
-    keeps = keeps or _KEEPS.get(type(cell))
+    cell: Any = layers[0].cells[0]
+    keeps = keeps or _KEEPS.get(type(_inner(cell)))
     _check_names(list(of_layers[0]), [*(bounds or ()), *([keeps] if keeps else ())])
-    known = _known_bounds(cell) | dict(bounds or {})
+    known = known_bounds(cell) | dict(bounds or {})
 
     found, ends, times = [], [], None
     for gate in of_layers[0]:
         values = [
-            [np.sort(by_unit(layer, own[gate], d)) for d in range(len(layer.run.cells))]
+            [np.sort(by_unit(layer, own[gate], d)) for d in range(layer.num_directions)]
             for layer, own in zip(layers, of_layers, strict=True)
         ]
-        limits = known.get(gate, _OPEN)
+        limits = known.get(gate, OPEN)
         edges = _edges(gate, values, limits, bins)
         ends.append(edges)
         found.append(_joined([[_describe(v, limits, edges, margin) for v in vs] for vs in values]))
@@ -108,14 +109,19 @@ def gates(
     return data.assign_attrs(margin=margin, keeps=keeps or "none")
 
 
-def _known_bounds(cell: Any) -> dict[str, tuple[float, float]]:
-    """Lower and upper bound of the gates of our cells, by name."""
+def known_bounds(cell: Any) -> dict[str, tuple[float, float]]:
+    """Lower and upper bound of the gates of one of our cells, by name."""
+    cell = _inner(cell)
     if isinstance(cell, Elman):
-        return {"hidden": _BOUNDS.get(str(cell.nonlinearity), _OPEN)}
+        return {"hidden": _BOUNDS.get(str(cell.nonlinearity), OPEN)}
     if isinstance(cell, LSTM | GRU):
         named = dict.fromkeys(["input", "forget", "output", "reset", "update"], "sigmoid")
         return {gate: _BOUNDS[g] for gate, g in (named | {"candidate": "tanh"}).items()}
     return {}
+
+
+def _inner(cell: Any) -> Any:
+    return cell.cell if isinstance(cell, Zoneout) else cell
 
 
 def _check_names(names: Sequence[str], asked: Sequence[str]) -> None:

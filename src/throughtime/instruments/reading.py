@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from throughtime.errors import OptionError, ShapeError
-
-if TYPE_CHECKING:
-    from throughtime.instruments.recording import LayerRecording, Recording
-
-DIRECTIONS = ("forward", "reverse")
+from throughtime.instruments.dataset import DIRECTIONS
+from throughtime.instruments.recording import LayerRecording, Recording
 
 
 class Unit(NamedTuple):
@@ -81,7 +78,7 @@ class Reading:
             raise OptionError(
                 f"layer must be from 0 to {len(layers) - 1}, got {layer}; count from the input."
             )
-        states = layers[layer].run.states._asdict()
+        states = layers[layer].states._asdict()
         known = states if of in states else states | layers[layer].gates
         if of not in known:
             raise OptionError(
@@ -144,13 +141,11 @@ def by_unit(
         Values, [units, N], N steps of all rows.
     """
     values = field[:, :, direction, units].permute(2, 1, 0)  # [units, B, T]
-    valid = layer.run.rows.valid(layer.run.x)
-    if valid is not None:
-        return np.asarray(values[:, valid.T].cpu())
+    if layer.valid is not None:
+        return np.asarray(values[:, layer.valid.T].cpu())
     return np.asarray(values.flatten(1).cpu())
 
 
 def _lengths(layer: LayerRecording) -> list[int]:
-    steps, batch = layer.run.x.shape[:2]
-    lengths = layer.run.rows.lengths
-    return [steps] * batch if lengths is None else lengths.tolist()
+    steps, batch = layer.shape
+    return [steps] * batch if layer.valid is None else layer.valid.sum(0).tolist()

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -69,11 +70,18 @@ def scores(ranks: NDArray[np.float32], weights: NDArray[Any], is_bool: bool) -> 
     Returns:
         AUC - 1/2, or rho; [units] or [units, properties]. 0 for a unit that never changes.
     """
-    found: NDArray[Any] = ranks.astype(weights.dtype) @ weights
+    found: NDArray[Any] = _product(ranks.astype(weights.dtype, copy=False), weights)
     if is_bool:
         return found
-    norms = np.linalg.norm(ranks.astype(np.float64), axis=1)
-    return (found.T / np.where(norms == 0, 1, norms)).T.astype(weights.dtype)
+    norms = np.sqrt((ranks * ranks).sum(axis=1, dtype=np.float64))
+    found = found.T / np.where(norms == 0, 1, norms)
+    return found.T
+
+
+def _product(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """By torch: numpy's product has threads of its own, which would fight torch's."""
+    product: NDArray[Any] = (torch.from_numpy(left) @ torch.from_numpy(right)).numpy()
+    return product
 
 
 def shifted(weights: Floats, num: int, seed: int) -> NDArray[np.float32]:
