@@ -47,7 +47,7 @@ def gates(
     """How every gate of every unit was set over the steps of a call, padding left out.
 
         left = share of steps with g_t < lower + margin,   right = with g_t > upper - margin
-        time constant = -1 / mean_t log f_t,   half-life = time constant * log 2
+        time constant = -1 / log(mean of f_t),   half-life = time constant * log 2
 
     With the margin 0.1 a sigmoid is saturated below 0.1 and above 0.9 (Karpathy, Johnson and Li
     2015), a tanh below -0.9 and above 0.9: a candidate, and the h of a plain RNN. A relu is
@@ -55,10 +55,10 @@ def gates(
     on a side, as a relu above, is never saturated there.
 
     f is the gate that multiplies what the unit held: the LSTM's forget gate, the GRU's update gate,
-    as h_t = (1 - u) n + u h_{t-1} here and in `torch.nn`. What a unit holds shrinks over n steps by
-    the product of their f_t, which is exp(-n / time constant) with the mean over these steps. It is
-    the way through the unit alone, not that through others (time constants of gates: Tallec and
-    Ollivier 2018; over a text: Mahto et al. 2021).
+    as h_t = (1 - u) n + u h_{t-1} here and in `torch.nn`. After n steps a share of the product of
+    their f_t is left, on average exp(-n / time constant) as far as one step's f tells nothing of
+    the next one's: the way through the unit alone, not that through others (time constants of
+    gates: Tallec and Ollivier 2018; of language models: Mahto et al. 2021).
 
     Args:
         tape: of a call of a recurrent module.
@@ -190,12 +190,12 @@ def _quantiles(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _time_constants(values: NDArray[Any]) -> Dataset:
-    """Of the gate that keeps, [H, N]; infinite where it is always 1, 0 where it is ever 0."""
+    """Of the gate that keeps, [H, N]; infinite where it is always 1, 0 where it is always 0."""
     from xarray import Dataset
 
     with np.errstate(divide="ignore"):
-        steps = -1 / np.log(values.astype(np.float64)).mean(axis=1)
-    steps = np.abs(steps)  # -1 / 0 of a gate that is 1
+        rate = -np.log(values.mean(axis=1, dtype=np.float64))
+        steps = 1 / np.abs(rate)  # of -log 1 it is +0
     return Dataset(
         {"time_constant": ("unit", steps), "half_life": ("unit", steps * math.log(2))},
         {"unit": np.arange(len(values))},

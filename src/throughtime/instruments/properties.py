@@ -94,15 +94,17 @@ def inside_brackets(text: str) -> NDArray[np.bool_]:
     """Whether a character stands inside (), [] or {}; a bracket without its partner counts not."""
     steps = np.zeros(len(text), np.int64)
     opened: list[int] = []
+    waiting = dict.fromkeys(_PAIRS.values(), 0)  # how many of each kind are open
     for place, character in enumerate(text):
-        if character in _PAIRS.values():
+        if character in waiting:
             opened.append(place)
-        elif character in _PAIRS:
-            while opened:
+            waiting[character] += 1
+        elif waiting.get(partner := _PAIRS.get(character, ""), 0):
+            start = -1
+            while start < 0 or text[start] != partner:  # those within have none
                 start = opened.pop()
-                if text[start] == _PAIRS[character]:
-                    steps[[start, place]] = 1, -1
-                    break
+                waiting[text[start]] -= 1
+            steps[[start, place]] = 1, -1
     return np.cumsum(steps) > 0
 
 

@@ -15,14 +15,18 @@ _STYLE = """
 .tt-unit b { font-weight: 600; }
 .tt-scale { display: inline-flex; align-items: center; gap: .4rem; color: #444; }
 .tt-scale i { width: 9rem; height: .9em; border: 1px solid #ccc; }
-.tt-text { background: #fff; font: 15px/1.7 ui-monospace, monospace; white-space: pre-wrap;
-  overflow-wrap: anywhere; margin: 0; }
+.tt-text { padding: 0 4rem 2rem 0; background: #fff; font: 15px/1.7 ui-monospace, monospace;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
 .tt-text span { position: relative; color: #000; }
-.tt-text span:hover { outline: 2px solid #000; }
+.tt-text span:hover { outline: 2px solid #000; z-index: 1; }
 .tt-text span:hover::after { content: attr(data-v); position: absolute; left: 0; top: 1.6em;
   z-index: 1; padding: 0 .4em; background: #111; color: #fff; white-space: nowrap; }
 .tt-text em { font-style: normal; color: #767676; }
 .tt-note { display: none; }
+@media (max-width: 40rem) {
+  .tt-text { padding-right: 0; }
+  .tt-text span:hover::after { position: fixed; left: auto; right: 1rem; top: auto; bottom: 1rem; }
+}
 @media print {
   .tt-unit { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .tt-text .tt-low { text-decoration: underline dotted; text-underline-offset: .2em; }
@@ -89,7 +93,7 @@ def _spans(text: UnitText) -> Iterator[str]:
 
 def _look(level: int) -> str:
     rgb = "".join(f"{part:02x}" for part in colour(level))
-    return f'style="background:#{rgb}"' + (' class="tt-low"' if level <= -LEVELS // 3 else "")
+    return f'style="background:#{rgb}"' + (' class="tt-low"' if level <= -LEVELS / 4 else "")
 
 
 def _glyphs(token: str) -> str:

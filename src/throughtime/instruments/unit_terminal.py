@@ -7,6 +7,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator
+from itertools import groupby
 
 from throughtime.errors import OptionError
 from throughtime.instruments.glyphs import shown
@@ -49,7 +50,9 @@ def render(text: UnitText, width: int = 80, is_coloured: bool = True) -> str:
     if is_coloured:
         scale = (low, -LEVELS), (middle, 0), (high, LEVELS)
         lines.append("".join(_painted(f" {value} ", level) for value, level in scale))
-        lines += ["".join(_painted(s, level) for s, _, level in line) for line in _cut(text, width)]
+        for line in _cut(text, width):
+            runs = groupby(line, key=lambda cell: cell[2])
+            lines.append("".join(_painted("".join(c[0] for c in run), lv) for lv, run in runs))
         return "\n".join(lines)
     lines.append(f"0 is {low}, 9 is {high}")
     for line in _cut(text, width):

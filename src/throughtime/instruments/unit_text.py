@@ -50,7 +50,7 @@ class UnitText:
         title: what the values are.
         middle: the value that is white: 0, or 0.5 for a sigmoid's gate.
         reach: the distance from the middle that has the full colour; what lies farther has it too.
-            The largest there is without it.
+            That within which 99 % of the values lie, without it.
 
     Raises:
         ShapeError: there is not one value per token.
@@ -100,7 +100,8 @@ class UnitText:
             return self.reach
         far = np.abs(np.asarray(self.values, np.float64) - self.middle)
         far = far[np.isfinite(far)]
-        return float(far.max()) if len(far) and far.max() > 0 else 1.0
+        reach = float(np.quantile(far, 0.99)) if len(far) else 0.0
+        return reach or (float(far.max()) if far.any() else 1.0)
 
     def html(self) -> str:
         """A page that needs nothing else: see `unit_html.page`."""
@@ -135,14 +136,13 @@ def units(
 
     Returns:
         The text with the unit's values; `html()` and `show()` show it, a slice of it a part. The
-        colours of a gate go from bound to bound, those of a state to its farthest value from 0.
+        colours of a gate go from bound to bound, those of a state as far as 99 % of its values.
 
     Raises:
         OptionError: there is no such unit, field, layer or direction.
 
     Note:
-        The pictures of Karpathy, Johnson and Li 2015 show tanh(c) of an LSTM; c itself has no
-        bounds, its colours end at its largest value.
+        The pictures of Karpathy, Johnson and Li 2015 show tanh(c) of an LSTM; c has no bounds.
     """
     reading.field(of, layer)  # refuses a layer that is not there before it is counted
     place = Unit(range(len(reading.recording.layers))[layer], direction, of, unit)
