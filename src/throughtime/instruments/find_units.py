@@ -93,7 +93,7 @@ def find_units(
         >>> rnn, text = tt.RNN(1, 8), "to be or\nnot to be\n" * 20
         >>> with tt.watch(rnn) as tape:
         ...     y, h = rnn(torch.tensor([float(ord(c)) for c in text]).view(-1, 1, 1))
-        >>> found = find_units(Reading(list(text), tape.recording()), "line position")
+        >>> found = find_units(Reading(list(text), tape), "line position")
         >>> found.measure, found.data.sizes["rank"]
         ('rank correlation', 8)
     """
@@ -186,7 +186,7 @@ def _blocks(
     """Units side by side, with their values [units, N]."""
     for layer, recorded in enumerate(reading.recording.layers):
         for name in recorded.states._fields if of is None else of:
-            size = reading.field(name, layer).shape[-1]
+            size = reading.tensor(name, layer).shape[-1]
             for d, start in product(range(recorded.num_directions), range(0, size, _BLOCK)):
                 places = slice(start, min(start + _BLOCK, size))
                 units = [Unit(layer, DIRECTIONS[d], name, u) for u in range(size)[places]]

@@ -39,7 +39,7 @@ def matching(pattern: str | re.Pattern[str]) -> Property:
 
     Example:
         >>> after_colon = matching(r": *(\w+)")
-        >>> "".join("_X"[value] for value in after_colon("to: be, or"))
+        >>> "".join("_X"[int(value)] for value in after_colon("to: be, or"))
         '____XX____'
     """
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from throughtime.errors import OptionError, ShapeError
 from throughtime.instruments.dataset import DIRECTIONS
 from throughtime.instruments.recording import LayerRecording, Recording
+from throughtime.instruments.tape import Tape
 
 
 class Unit(NamedTuple):
@@ -30,7 +31,7 @@ class Unit(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """A text, token by token, beside the recording of the call that read it.
+    """A text, token by token, beside the call that read it.
 
     The tokens fill the rows of the batch one after the other: the first row holds the first T
     tokens, the second those that follow. A long text is read in many rows at once, which is faster
@@ -39,16 +40,26 @@ class Reading:
     Args:
         tokens: pieces of the text, [N]; joined they are the text. Behind the last one, the last row
             may go on with steps that do not count.
-        recording: of a recurrent module, `tape.recording(...)`.
+        tape: on which the call is.
+        name: of the module on the tape; the only one without it.
+        call: which of its calls; the last by default.
+
+    Attributes:
+        recording: of that call.
 
     Raises:
-        ShapeError: the steps of the recording are fewer than the tokens, or more by a whole row.
+        OptionError: there is no such module or call.
+        ShapeError: the steps of the call are fewer than the tokens, or more by a whole row.
     """
 
     tokens: Sequence[str]
-    recording: Recording
+    tape: Tape
+    name: str | None = None
+    call: int = -1
+    recording: Recording = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "recording", self.tape.recording(self.name, self.call))
         layer = self.recording.layers[0]
         lengths = _lengths(layer)
         steps, last = sum(lengths), lengths[-1] if lengths else 0
@@ -63,7 +74,7 @@ class Reading:
         """The tokens joined."""
         return "".join(self.tokens)
 
-    def field(self, of: str, layer: int = -1) -> Tensor:
+    def tensor(self, of: str, layer: int = -1) -> Tensor:
         """One field of a layer's state, or one of its gates, [T, B, D, H].
 
         Args:
@@ -93,15 +104,15 @@ class Reading:
         """What units did at each token, [units, N].
 
         Args:
-            of: as of `field`.
-            layer: as of `field`.
+            of: as of `tensor`.
+            layer: as of `tensor`.
             direction: 0 for forward, 1 for reverse.
             units: which of them.
 
         Raises:
-            OptionError: as `field`; or there is no such direction.
+            OptionError: as `tensor`; or there is no such direction.
         """
-        field = self.field(of, layer)
+        field = self.tensor(of, layer)
         if not 0 <= direction < field.shape[2]:
             raise OptionError(
                 f"direction must be from 0 to {field.shape[2] - 1}, got {direction}; 0 is forward."
@@ -116,7 +127,7 @@ class Reading:
             OptionError: there is no such unit.
         """
         layer, direction, of, place = unit
-        size = self.field(of, layer).shape[-1]
+        size = self.tensor(of, layer).shape[-1]
         if not (direction in DIRECTIONS and 0 <= place < size):
             raise OptionError(
                 f"a unit must be from 0 to {size - 1}, forward or reverse, got {unit}; choose one."

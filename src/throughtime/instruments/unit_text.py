@@ -144,7 +144,7 @@ def units(
     Note:
         The pictures of Karpathy, Johnson and Li 2015 show tanh(c) of an LSTM; c has no bounds.
     """
-    reading.field(of, layer)  # refuses a layer that is not there before it is counted
+    reading.tensor(of, layer)  # refuses a layer that is not there before it is counted
     place = Unit(range(len(reading.recording.layers))[layer], direction, of, unit)
     bounds = known_bounds(reading.recording.layers[layer].cells[0]).get(of, OPEN)
     text = UnitText(reading.tokens, reading.unit(place), str(place))

@@ -25,7 +25,7 @@ def read(model: LanguageModel, tokens: Tokens, text: str, with_gates: bool = Fal
         with_gates: whether to keep gates as well as states, which takes several times the memory.
 
     Returns:
-        A reading for `instruments.find_units` and `instruments.units`.
+        A reading for `instruments.find_units` and `instruments.units`; its `tape` is for `gates`.
 
     Raises:
         DataError: the text is empty or has unknown characters.
@@ -52,7 +52,7 @@ def read(model: LanguageModel, tokens: Tokens, text: str, with_gates: bool = Fal
         with watch(model, Keep({"states", "gates"} if with_gates else {"states"})) as tape:
             model.unroll(_tokens_at(ids, first + torch.arange(steps)[:, None]), state)
     spelt = [tokens.decode([token]) for token in range(tokens.size)]
-    return Reading([spelt[token] for token in ids.tolist()], tape.recording())
+    return Reading([spelt[token] for token in ids.tolist()], tape)
 
 
 def _tokens_at(ids: Tensor, places: Tensor) -> Tensor:
