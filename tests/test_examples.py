@@ -53,6 +53,7 @@ def test_the_scripts_of_the_lecture_draw_its_pictures(tmp_path):
 
 SHOWN = {
     "next_character": "the gradient travels back through time",
+    "interpretable_unit": r"[hc]\[\d+\] of layer 0 +(0\.9\d\d|1\.000) .* 0\.005 ",
     "leaky_rate_cell": r"8\d% of the choices are right, 8\d% by the mean.*\n.*all: True",
     "plain_loop": r"0\.0",  # nats a step: it has learnt
 }

@@ -65,7 +65,7 @@ class FoundUnits:
             f"{self.searched:,} units on {self.chosen_on:,} tokens",
             f"the best of all for a shifted property: median {base.median().item():.3f}, "
             f"95 % below {base.quantile(0.95).item():.3f}",
-            f"{'':30} score  chosen with  p      balanced accuracy",
+            f"{'':30} score  chosen with  p" + "      balanced accuracy" * is_bool(self.target),
         ]
         for rank in range(self.data.sizes["rank"]):
             row = self.data.isel(rank=rank)
