@@ -170,6 +170,16 @@ def test_rows_one_after_the_other_are_the_text_up_to_its_end():
             Reading(list(wrong), tape)
 
 
+def test_numbers_of_half_precision_can_be_looked_at():
+    rnn = tt.RNN(1, H).bfloat16()
+    with torch.no_grad(), tt.watch(rnn) as tape:
+        rnn(torch.randn(N, 1, 1).bfloat16())
+    h = tape.recording().layers[0].states.h[:, 0, 0]
+    reading = Reading(TEXT, tape)
+    np.testing.assert_array_equal(reading.values(), h.T.float())
+    assert find_units(reading, "inside quotes").searched == H
+
+
 def test_the_table_and_the_figure_say_what_was_found():
     holds = np.array([c == "o" for c in TEXT])
     found = find_units(reading_of(planted(holds, -1)), re.compile("o"), ranks=2)
@@ -193,6 +203,7 @@ def test_the_table_and_the_figure_say_what_was_found():
         ("inside quotes", {"held_out": 0.99}, DataError, "at least 20 tokens, got 4; give more"),
         ("inside comment", {}, DataError, "must vary in the first part .* is False at all of its"),
         (lambda text: np.full(len(text), math.nan), {}, DataError, "must be finite"),
+        (lambda text: np.array(list(text)), {}, DataError, "of bools or numbers, got <U1"),
         (lambda text: np.zeros(3), {}, ShapeError, r"must give \[400\], one value per character"),
     ],
 )

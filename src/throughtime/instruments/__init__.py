@@ -1,6 +1,17 @@
 """Watching: what a recurrent network does, measured without changing it."""
 
 from throughtime.instruments.figures import draw_gradient_flow, gradient_flow_figure, save_figure
+from throughtime.instruments.figures_gates import (
+    draw_distribution,
+    draw_half_lives,
+    draw_saturation,
+    gates_figure,
+)
+from throughtime.instruments.figures_units import (
+    draw_baseline,
+    draw_unit_by_property,
+    found_units_figure,
+)
 from throughtime.instruments.find_units import PROPERTIES, find_units
 from throughtime.instruments.found_units import FoundUnits
 from throughtime.instruments.gates import gates
@@ -27,9 +38,16 @@ __all__ = [
     "WeightGradients",
     "by_lag",
     "by_step",
+    "draw_baseline",
+    "draw_distribution",
     "draw_gradient_flow",
+    "draw_half_lives",
+    "draw_saturation",
+    "draw_unit_by_property",
     "find_units",
+    "found_units_figure",
     "gates",
+    "gates_figure",
     "gradient_flow",
     "gradient_flow_figure",
     "matching",

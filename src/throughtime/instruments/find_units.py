@@ -134,6 +134,10 @@ def _check_target(name: str, target: NDArray[Any], part: str) -> None:
             f"the {part} part of the text must have at least {_LEAST} tokens, got {len(target)}; "
             "give more text."
         )
+    if target.dtype.kind not in "biuf":
+        raise DataError(
+            f"the property {name} must be of bools or numbers, got {target.dtype}; convert it."
+        )
     if not np.isfinite(target).all():
         raise DataError(
             f"the property {name} must be finite, it is not in the {part} part; mend the function."

@@ -41,9 +41,14 @@ def centred_ranks(values: NDArray[Any]) -> NDArray[np.float32]:
     num = values.shape[-1]
     rows = values.reshape(-1, num)
     ranks = np.empty(rows.shape, np.float32)
+    places = np.arange(num, dtype=np.float32) - (num - 1) / 2
     for row, order, out in zip(rows, np.argsort(rows), ranks, strict=True):
         ordered = row[order]
-        begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        is_new = ordered[1:] != ordered[:-1]
+        if is_new.all():
+            out[order] = places
+            continue
+        begins = np.flatnonzero(np.append(True, is_new))
         sizes = np.diff(begins, append=num)
         out[order] = np.repeat(begins + (sizes - num) / 2, sizes)
     return ranks.reshape(values.shape)
