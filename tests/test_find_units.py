@@ -19,6 +19,7 @@ from throughtime.instruments import (
     unit_scores,
     units,
 )
+from throughtime.instruments.dataset import DIRECTIONS
 from throughtime.instruments.figures_units import found_units_figure
 from throughtime.layers.run import Run
 from throughtime.sequences import WHOLE
@@ -153,21 +154,23 @@ def test_a_unit_that_never_changes_scores_as_chance():
         np.testing.assert_allclose(dead, 0, atol=1e-12)
 
 
-def test_rows_one_after_the_other_are_the_text_up_to_its_end():
-    gru = tt.GRU(1, H, batch_first=True).double()
+@pytest.mark.parametrize("d", [0, 1])
+def test_rows_one_after_the_other_are_the_text_up_to_its_end(d):
+    gru = tt.GRU(1, H, num_layers=2, batch_first=True, bidirectional=True).double()
     with torch.no_grad(), tt.watch(gru) as tape:
         gru(torch.randn(3, 5, 1).double(), lengths=[5, 2, 4])
-    h = tape.recording().layers[0].states.h[:, :, 0]
-    expected = torch.cat([h[:5, 0], h[:2, 1], h[:3, 2]]).T
-    reading = Reading(list("to be or n"), tape)
-    np.testing.assert_array_equal(reading.values("h"), expected)
-    gates = tape.recording().layers[0].gates["update"][:, :, 0, 2]
-    np.testing.assert_array_equal(
-        units(reading, 2, of="update").values, torch.cat([gates[:5, 0], gates[:2, 1], gates[:3, 2]])
-    )
+    reading = Reading("to be or n", tape)
+    for layer in (0, 1):
+        recorded = tape.recording().layers[layer]
+        h, update = recorded.states.h[:, :, d], recorded.gates["update"][:, :, d]
+        rows = [torch.cat([part[:5, 0], part[:2, 1], part[:3, 2]]).T for part in (h, update)]
+        np.testing.assert_array_equal(reading.values("h", layer, d), rows[0])
+        shown = units(reading, 2, of="update", layer=layer - 2, direction=DIRECTIONS[d])
+        np.testing.assert_array_equal(shown.values, rows[1][2])
+        assert shown.scale() == (0, 0.5, 1) and f"layer {layer}" in shown.title
     for wrong in ("to be o", "to be or not"):
         with pytest.raises(ShapeError, match="tokens must be 11, one per step"):
-            Reading(list(wrong), tape)
+            Reading(wrong, tape)
 
 
 def test_numbers_of_half_precision_can_be_looked_at():

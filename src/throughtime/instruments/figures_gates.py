@@ -47,7 +47,7 @@ def draw_saturation(data: Dataset, gate: str, ax: Axes) -> None:
             label=_name(data, layer, direction),
             clip_on=False,
         )
-    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=f"{gate} gate")
+    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=_called(gate))
     ax.set_xlabel("share of steps saturated left")
     _clean(ax)
 
@@ -71,7 +71,7 @@ def draw_distribution(data: Dataset, gate: str, ax: Axes) -> None:
         ax.stairs(shares, own.edges, color=COLOURS[layer], linewidth=1.6, linestyle=style)
     ax.set_xlim(float(own.edges[0]), float(own.edges[-1]))
     ax.set_ylim(bottom=0)
-    ax.set_xlabel(f"value of the {gate} gate")
+    ax.set_xlabel(f"value of the {_called(gate)}")
     _clean(ax)
 
 
@@ -85,6 +85,8 @@ def draw_half_lives(data: Dataset, ax: Axes) -> None:
     Raises:
         OptionError: no gate keeps, or there are more layers than colours.
     """
+    from matplotlib.ticker import LogLocator
+
     _check_layers(data)
     if "half_life" not in data:
         raise OptionError(
@@ -97,7 +99,10 @@ def draw_half_lives(data: Dataset, ax: Axes) -> None:
         share = np.linspace(0, 1, len(steps))
         ax.plot(np.sort(steps), share, style, color=COLOURS[layer], linewidth=2)
     ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
     ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
     ax.set(ylim=(0, 1), xlabel="half-life in steps", ylabel="share of units below")
     ax.set_title(f"kept by the {data.attrs['keeps']} gate")
     _clean(ax)
@@ -131,7 +136,9 @@ def gates_figure(data: Dataset, title: str, note: str) -> Figure:
         axes[0, 0].set_ylabel("share of steps saturated right")
         axes[1, 0].set_ylabel("share of all steps and units")
         if data.sizes["layer"] * data.sizes["direction"] > 1:
-            axes[0, 0].legend(frameon=False, loc="upper right", markerscale=1.5)
+            marks = axes[0, 0].get_legend_handles_labels()
+            free = axes[1, -1] if "half_life" in data else axes[0, 0]
+            free.legend(*marks, frameon=False, loc="upper right", markerscale=1.5)
         if "half_life" in data:
             draw_half_lives(data, axes[0, -1])
             axes[1, -1].set_axis_off()
@@ -146,6 +153,10 @@ def _check_layers(data: Dataset) -> None:
             f"a figure shows 1 to {len(COLOURS)} layers, got {data.sizes['layer']}; choose some "
             "with data.isel(layer=...)."
         )
+
+
+def _called(gate: str) -> str:
+    return gate if gate in ("candidate", "hidden") else f"{gate} gate"
 
 
 def _name(data: Dataset, layer: int, direction: int) -> str:
