@@ -114,6 +114,17 @@ def test_a_layer_of_torch_has_the_gates_of_its_twin():
     )
 
 
+@pytest.mark.parametrize("kind", [tt.LSTM, tt.GRU, tt.RNN])
+def test_a_tape_that_keeps_gates_alone_says_the_same(kind):
+    layer, x = kind(I, H).double(), torch.randn(T, B, I).double()
+    whole = gates(taped(layer, x))
+    with torch.no_grad(), tt.watch(layer, tt.Keep({"gates"})) as tape:
+        layer(x)
+        for parameter in layer.parameters():
+            parameter.zero_()
+    assert gates(tape).identical(whole)
+
+
 class Leaky(tt.Cell):
     gates = ("leak",)
 
