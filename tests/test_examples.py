@@ -55,6 +55,7 @@ SHOWN = {
     # every memory is a stable point
     "flip_flop": r"rnn .* 8 .*  \+\+\+ \+\+- \+-\+ \+-- -\+\+ -\+- --\+ ---  ",
     "next_character": "the gradient travels back through time",
+    "interpretable_unit": r"[hc]\[\d+\] of layer 0 +(0\.9\d\d|1\.000) .* 0\.005 ",
     "leaky_rate_cell": r"8\d% of the choices are right, 8\d% by the mean.*\n.*all: True",
     "plain_loop": r"0\.0",  # nats a step: it has learnt
 }

@@ -7,34 +7,67 @@ from throughtime.instruments.figures_dynamics import (
     draw_spectrum,
 )
 from throughtime.instruments.figures_fixed_points import draw_fixed_points
+from throughtime.instruments.figures_gates import (
+    draw_distribution,
+    draw_half_lives,
+    draw_saturation,
+    gates_figure,
+)
+from throughtime.instruments.figures_units import (
+    draw_baseline,
+    draw_unit_by_property,
+    found_units_figure,
+)
+from throughtime.instruments.find_units import PROPERTIES, find_units
 from throughtime.instruments.fixed_points import fixed_points
+from throughtime.instruments.found_units import FoundUnits
+from throughtime.instruments.gates import gates
 from throughtime.instruments.gradient_flow import GradientFlow, gradient_flow
 from throughtime.instruments.jacobians import jacobians
 from throughtime.instruments.keep import Keep
 from throughtime.instruments.lyapunov import lyapunov
+from throughtime.instruments.properties import matching
+from throughtime.instruments.reading import Reading, Unit
 from throughtime.instruments.recording import LayerRecording, Recording
 from throughtime.instruments.tape import Tape, watch
+from throughtime.instruments.unit_text import UnitText, units
 from throughtime.instruments.weight_gradients import WeightGradients, by_lag, by_step
 
 __all__ = [
+    "PROPERTIES",
+    "FoundUnits",
     "GradientFlow",
     "Keep",
     "LayerRecording",
+    "Reading",
     "Recording",
     "Tape",
+    "Unit",
+    "UnitText",
     "WeightGradients",
     "by_lag",
     "by_step",
+    "draw_baseline",
+    "draw_distribution",
     "draw_fixed_points",
     "draw_gradient_flow",
+    "draw_half_lives",
     "draw_lyapunov",
     "draw_products",
+    "draw_saturation",
     "draw_spectrum",
+    "draw_unit_by_property",
+    "find_units",
     "fixed_points",
+    "found_units_figure",
+    "gates",
+    "gates_figure",
     "gradient_flow",
     "gradient_flow_figure",
     "jacobians",
     "lyapunov",
+    "matching",
     "save_figure",
+    "units",
     "watch",
 ]

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from throughtime.cells import Inside, OpenCell, Zoneout
+from throughtime.cells import AnyCell, Inside, OpenCell, Zoneout
 from throughtime.errors import OptionError
 from throughtime.instruments.padding import padded, padded_run
 from throughtime.layers.adjoints import Adjoints, spread
@@ -84,6 +84,11 @@ class LayerRecording:
         """T and B."""
         steps, batch = self._whole.x.shape[:2]
         return steps, batch
+
+    @property
+    def cells(self) -> Sequence[AnyCell]:
+        """One per direction; over the weights of the call if they were kept."""
+        return self._whole.cells
 
     @property
     def num_directions(self) -> int:
