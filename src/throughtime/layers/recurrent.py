@@ -214,7 +214,7 @@ class Recurrent(nn.Module):
             cells = self._cells_for(x, rows)
             observers = [observer for observer in self._observers if observer.wants()]
             runs = [] if observers and runs is None else runs
-            is_watched = any(observer.wants_gradients for observer in observers)
+            is_watched = any([observer.wants_gradients for observer in observers])
             y, final = run_stack(cells, x, states, rows, dropout, self.residual, runs, is_watched)
         for observer in observers:
             observer.see(runs or [], order)

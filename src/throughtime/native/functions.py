@@ -21,6 +21,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from throughtime.native import kernels
+from throughtime.native.layout import sizes_of
 from throughtime.native.sums import sums_of
 from throughtime.native.twins import Call
 
@@ -63,12 +64,6 @@ class Layer:
         given = tuple(grads[: self.num_results])
         return (*given, grads[self.place_of_c]) if self.gives_c else given
 
-    def parts(self, tensors: Sequence[Any]) -> tuple[Tensor, Tensors | None, Tensors]:
-        """x, states (None for zeros) and weights out of the one row of tensors."""
-        count = self.num_results
-        states = None if tensors[1] is None else tuple(tensors[1:count])
-        return tensors[0], states, tuple(tensors[count:])
-
 
 def with_states(call: Call, tensors: Sequence[Any]) -> Tensors:
     """The row of tensors with zeros where it has no states."""
@@ -76,8 +71,7 @@ def with_states(call: Call, tensors: Sequence[Any]) -> Tensors:
     if tensors[1] is not None:
         return tuple(tensors)
     x, *weights = tensors[0], *tensors[1 + num_states :]
-    rows, outputs = weights[1].shape
-    sizes = (outputs, rows // call.kernel.num_gates)[:num_states]
+    sizes = sizes_of(call.kernel, weights[1])[:num_states]
     lead = call.num_directions, call.rows.batch(x)
     return x, *[x.new_zeros(*lead, size) for size in sizes], *weights
 
@@ -118,7 +112,7 @@ class LayerForward(Function):
     @staticmethod
     def forward(layer: Layer, *tensors: Tensor) -> Tensors:
         """Runs the kernel."""
-        results, saved = kernels.forward(layer.call, *layer.parts(tensors), training=True)
+        results, saved = kernels.forward(layer.call, tensors, training=True)
         return results + saved
 
     @staticmethod
@@ -136,24 +130,16 @@ class LayerForward(Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of x, states and weights, in the kernel or by `LayerBackward`."""
         layer: Layer = ctx.layer
-        wanted = ctx.needs_input_grad[1:]
         kept = ctx.saved_tensors  # once: hooks may count
         num_inputs = len(kept) - layer.num_saved - 1
         inputs, y, saved = kept[:num_inputs], kept[num_inputs], kept[num_inputs + 1 :]
-        given = layer.given(grads)
+        given, wants_dx = layer.given(grads), ctx.needs_input_grad[1]
         if _is_plain(given):
-            x, states, weights = layer.parts(inputs)
-            sums = sums_of(layer.call, weights, layer.call.rows.batch(x))
-            gradients = kernels.backward(
-                layer.call, given, x, states, weights, y, saved, wanted[0], sums
-            )
-            if sums is not None:
-                gradients = (*gradients, *[None] * len(weights))
-        else:
-            gradients = _differentiable_backward(layer, given, inputs, y, saved, wanted[0])
-        return None, *[
-            g if is_wanted else None for g, is_wanted in zip(gradients, wanted, strict=True)
-        ]
+            sums = sums_of(layer.call, inputs)
+            return None, *kernels.backward(layer.call, given, inputs, y, saved, wants_dx, sums)
+        gradients = _differentiable_backward(layer, given, inputs, y, saved, wants_dx)
+        is_there = [tensor is not None for tensor in inputs]
+        return None, *[g if i else None for g, i in zip(gradients, is_there, strict=True)]
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], layer: Layer, *tensors: Tensor) -> Any:
@@ -200,7 +186,7 @@ class LayerBackward(Function):
     def forward(layer: Layer, wants_dx: bool, *tensors: Tensor) -> tuple[Tensor | None, ...]:
         """Runs the kernel back through time."""
         grads, inputs, (y, *saved) = _parts_of_backward(layer, tensors)
-        return kernels.backward(layer.call, grads, *layer.parts(inputs), y, tuple(saved), wants_dx)
+        return kernels.backward(layer.call, grads, inputs, y, saved, wants_dx)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
