@@ -193,12 +193,8 @@ class TorchLayer(Recurrent):
         return [[getattr(self, name) for _, name in names] for names in every]
 
     def _reference(self) -> Tensor:
-        return self._weight("weight_ih_l0")
-
-    def _weight(self, name: str) -> Tensor:
-        own: Any = self._parameters  # faster than attributes; a parametrized weight is not there
-        weight: Tensor = own[name] if name in own else getattr(self, name)
-        return weight
+        first: Tensor | None = self._parameters.get("weight_ih_l0")  # faster than the attribute
+        return self.weight_ih_l0 if first is None else first
 
     def cells(self) -> list[list[AnyCell]]:
         """The cells of each layer's directions, over the parameters as they are now.
@@ -211,9 +207,12 @@ class TorchLayer(Recurrent):
         return found
 
     def _plain_cells(self) -> list[list[Any]]:
-        get = self._weight
+        own: Any = self._parameters  # faster than attributes; a parametrized weight is not there
         return [
-            [self._cell({kind: get(name) for kind, name in names}) for names in directions]
+            [
+                self._cell({k: own[n] if n in own else getattr(self, n) for k, n in names})
+                for names in directions
+            ]
             for directions in self._weight_names
         ]
 

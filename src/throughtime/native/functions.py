@@ -118,9 +118,10 @@ class LayerForward(Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         """Keeps the inputs, y and what the kernel saved; of that only c may have a gradient."""
-        ctx.layer, *tensors = inputs
-        saved = output[ctx.layer.num_results :]
-        c = output[ctx.layer.place_of_c] if ctx.layer.gives_c else None
+        layer, *tensors = inputs
+        ctx.layer, ctx.num_inputs = layer, len(tensors)
+        saved = output[layer.num_results :]
+        c = output[layer.place_of_c] if layer.gives_c else None
         ctx.mark_non_differentiable(*[tensor for tensor in saved if tensor is not c])
         ctx.set_materialize_grads(False)
         # the final states are not kept: a user may overwrite them
@@ -130,13 +131,12 @@ class LayerForward(Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of x, states and weights, in the kernel or by `LayerBackward`."""
         layer: Layer = ctx.layer
-        kept = ctx.saved_tensors  # once: hooks may count
-        num_inputs = len(kept) - layer.num_saved - 1
-        inputs, y, saved = kept[:num_inputs], kept[num_inputs], kept[num_inputs + 1 :]
+        kept, num_inputs = ctx.saved_tensors, ctx.num_inputs  # asked once: hooks may count
         given, wants_dx = layer.given(grads), ctx.needs_input_grad[1]
         if _is_plain(given):
-            sums = sums_of(layer.call, inputs)
-            return None, *kernels.backward(layer.call, given, inputs, y, saved, wants_dx, sums)
+            sums = sums_of(layer.call, kept[:num_inputs])
+            return None, *kernels.backward(layer.call, given, kept, wants_dx, sums)
+        inputs, y, saved = kept[:num_inputs], kept[num_inputs], kept[num_inputs + 1 :]
         gradients = _differentiable_backward(layer, given, inputs, y, saved, wants_dx)
         is_there = [tensor is not None for tensor in inputs]
         return None, *[g if i else None for g, i in zip(gradients, is_there, strict=True)]
@@ -185,8 +185,10 @@ class LayerBackward(Function):
     @staticmethod
     def forward(layer: Layer, wants_dx: bool, *tensors: Tensor) -> tuple[Tensor | None, ...]:
         """Runs the kernel back through time."""
-        grads, inputs, (y, *saved) = _parts_of_backward(layer, tensors)
-        return kernels.backward(layer.call, grads, inputs, y, saved, wants_dx)
+        num_grads = layer.num_gradients
+        grads, kept = tensors[:num_grads], tensors[num_grads:]
+        dx, *others = kernels.backward(layer.call, grads, kept, wants_dx)
+        return kept[0].new_empty(0) if dx is None else dx, *others
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:

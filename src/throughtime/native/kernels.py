@@ -116,16 +116,16 @@ def _prepare(call: Call, row: Row, training: bool) -> _Run:
     read = (x, *pair(starts), *fresh, noise.mask, *noise.keeps)
     tensors = (y, h_n, c_n, c, gates, *read, normalised, scales)
     results = (y, h_n) if c_n is None else (y, h_n, c_n)
-    saved = tuple([kept for kept in (gates, c, normalised, scales) if kept is not None])
+    saved: Tensors = ()
+    if training:
+        saved = tuple([kept for kept in (gates, c, normalised, scales) if kept is not None])
     return results, saved, tensors, _crossing(call, x, B, weights), weights
 
 
 def backward(
     call: Call,
     grads: Sequence[Tensor | None],
-    row: Row,
-    y: Tensor,
-    saved: Sequence[Tensor],
+    kept: Row,
     wants_dx: bool,
     sums: GradientSums | None = None,
 ) -> tuple[Tensor | None, ...]:
@@ -136,19 +136,18 @@ def backward(
     Args:
         call: as in `forward`.
         grads: dL/dy, dL/dh_n, of an LSTM dL/dc_n and maybe dL/dc of all steps; None for zeros.
-        row: as in `forward`.
-        y: what `forward` gave, as is `saved`.
-        saved: see y.
+        kept: the row of `forward`, then y and what was saved.
         wants_dx: whether dL/dx is to be computed.
         sums: where the gradients of the weights are added up with those of other calls.
 
     Returns:
-        The gradients of the row's tensors in its order: x (empty unless wanted), the states
+        The gradients of the row's tensors in its order: x (None unless wanted), the states
         (None where they were None) and the weights (None with `sums`).
     """
-    kernel, D, rows, _, noise = call
-    x, starts, weights = parts_of(call, row)
-    y, *saved = dense((y, *saved))
+    kernel, D, rows, kinds, noise = call
+    num_inputs = 1 + kernel.num_states + D * len(kinds)
+    x, starts, weights = parts_of(call, kept[:num_inputs])
+    y, *saved = dense(kept[num_inputs:])
     dy, *dfinals = dense(grads)
     gates, c, normalised, scales = parts_saved(call, saved)
     fresh = fresh_states(call, weights)
@@ -164,17 +163,18 @@ def backward(
         *(x, y, c, gates, *pair(starts), *fresh, noise.mask, *noise.keeps, normalised, scales),
     )
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
-    kept, adds = 0, False
+    place, adds = 0, False
     if sums is not None:
-        kept, adds = sums.place(layer.num_sums(rows.batch(x), call.normalises))
+        place, adds = sums.place(layer.num_sums(rows.batch(x), call.normalises))
     gradients = addresses_of(by_direction(call, dweights))
     layer.backward(
-        addresses, gradients, addresses_of(tensors), sequence, threads, kept, adds, *noise.shares
+        addresses, gradients, addresses_of(tensors), sequence, threads, place, adds, *noise.shares
     )
-    if sums is None:
+    if sums is None and rows.reset is not None:
         hand_out_fresh(call, dfresh, dweights)
-    total = x.new_empty(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
-    return (total, *dstarts, *dweights)
+    if dx is not None:
+        dx = dx[0] if D == 1 else dx[0] + dx[1]
+    return (dx, *dstarts, *dweights)
 
 
 @dataclass

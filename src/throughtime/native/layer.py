@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import NoneType
 from typing import Any, NoReturn
@@ -26,8 +26,8 @@ from throughtime.native.twins import (
     has_one_noise,
     inner_of,
     kernel_of,
-    kinds_of,
     noise_of,
+    weights_of,
     with_weights,
 )
 from throughtime.sequences import WHOLE, Rows
@@ -215,15 +215,13 @@ def _weights(
     cells: Sequence[AnyCell], kernel: Kernel, x: Tensor, rows: Rows
 ) -> tuple[tuple[str, ...], list[Tensor]]:
     """Their kinds, and the weights of every direction, each as the kernel reads it."""
-    inner = [inner_of(cell) for cell in cells]
-    kinds = kinds_of(inner[0], rows)
-    for other in inner[1:]:
-        _check_alike(kinds, kinds_of(other, rows))
-    shapes = _shapes(kinds, inner[0].weight_hh.shape, kernel.num_gates, x.shape[-1])
-    dtype, weights = x.dtype, []
-    for cell in inner:
-        for kind, shape in zip(kinds, shapes, strict=True):
-            weight = getattr(cell, kind)
+    found = [weights_of(cell, rows) for cell in cells]
+    kinds, dtype, weights = tuple(found[0]), x.dtype, []
+    shapes = _shapes(kinds, found[0]["weight_hh"].shape, kernel.num_gates, x.shape[-1])
+    for own in found:
+        if own.keys() != found[0].keys():
+            _refuse_kinds(kinds, own)
+        for (kind, weight), shape in zip(own.items(), shapes, strict=True):
             if weight.shape != shape or weight.dtype is not dtype or not weight.is_cpu:
                 _explain_misfit(kind, weight, shape, x)
             weights.append(weight)
@@ -258,12 +256,11 @@ def _check_pairs(kinds: tuple[str, ...]) -> None:
             )
 
 
-def _check_alike(kinds: tuple[str, ...], other: tuple[str, ...]) -> None:
-    if other != kinds:
-        raise ShapeError(
-            f"both directions must have the same weights, got {', '.join(kinds)} and "
-            f"{', '.join(other)}; make them alike."
-        )
+def _refuse_kinds(kinds: Sequence[str], other: Iterable[str]) -> NoReturn:
+    raise ShapeError(
+        f"both directions must have the same weights, got {', '.join(kinds)} and "
+        f"{', '.join(other)}; make them alike."
+    )
 
 
 def _check_states(state: State, call: Call, weight_hh: Tensor, x: Tensor) -> None:

@@ -42,9 +42,10 @@ def parts_of(call: Call, row: Sequence[Any]) -> tuple[Tensor, Sequence[Any], Seq
 
 def parts_saved(call: Call, saved: Sequence[Tensor]) -> list[Tensor | None]:
     """Gates, c, normalised and scales: what `forward` saved, None for what the cell has not."""
-    kernel, left = call.kernel, list(saved)
-    there = (kernel.num_values > 0, kernel.has_cell_state, call.normalises, call.normalises)
-    return [left.pop(0) if is_there else None for is_there in there]
+    left = list(saved)
+    gates = left.pop(0) if call.kernel.num_values else None
+    c = left.pop(0) if call.kernel.has_cell_state else None
+    return [gates, c, *(left or (None, None))]
 
 
 def fresh_states(call: Call, weights: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:

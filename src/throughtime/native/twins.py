@@ -29,6 +29,7 @@ WEIGHTS = (
 FRESH = ("h_0", "c_0")
 """The states that rows begin afresh with; they are needed where there are resets."""
 
+_ALL = (*WEIGHTS, *FRESH)
 
 _ELMAN = {"tanh": KERNELS["elman_tanh"], "relu": KERNELS["elman_relu"]}
 _ANY_ELMAN = {name: replace(KERNELS["elman"], nonlinearity=name) for name in NONLINEARITIES}
@@ -145,8 +146,7 @@ class Call(NamedTuple):
         return (kernel.num_values > 0) + kernel.has_cell_state + 2 * self.normalises
 
 
-def kinds_of(cell: KernelCell, rows: Rows = WHOLE) -> tuple[str, ...]:
-    """Which weights a cell has, in the order of the kernels."""
-    kinds = WEIGHTS if rows.reset is None else (*WEIGHTS, *FRESH)
-    own = vars(cell)
-    return tuple([kind for kind in kinds if own.get(kind) is not None])
+def weights_of(cell: AnyCell, rows: Rows = WHOLE) -> dict[str, Tensor]:
+    """The weights that a cell has, by kind, in the order of the kernels."""
+    own, kinds = vars(inner_of(cell)), WEIGHTS if rows.reset is None else _ALL
+    return {kind: weight for kind in kinds if (weight := own.get(kind)) is not None}
