@@ -100,7 +100,9 @@ def run_layer(
         results = run_operator(call, row) if call.is_plain else loop(*row)
     elif torch._C._are_functorch_transforms_active():
         layer = Layer(call, loop_of(unroll, cells, call))
-        results = LayerForward.apply(layer, *with_states(call, row))  # type: ignore[no-untyped-call]  # torch's own
+        results = LayerForward.apply(  # type: ignore[no-untyped-call]  # torch's own
+            layer, *with_states(call, row)
+        )
     elif is_recorded(row):
         results = LayerForward.apply_eagerly(Layer(call, loop_of(unroll, cells, call)), *row)
     else:

@@ -109,7 +109,7 @@ def _places_of_noise(cell: Any) -> tuple[Any, ...]:
 
 def _stack(tensors: Sequence[Any], dim: int) -> Tensor:
     stacked = tensors[0].unsqueeze(dim) if len(tensors) == 1 else torch.stack(list(tensors), dim)
-    return bare(stacked).contiguous().resolve_neg()
+    return bare(stacked.contiguous().resolve_neg())
 
 
 def has_batched_noise(cells: Sequence[AnyCell]) -> bool:
