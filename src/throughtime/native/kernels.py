@@ -145,9 +145,9 @@ def backward(
         (None where they were None) and the weights (None with `sums`).
     """
     kernel, D, rows, kinds, noise = call
-    num_inputs = 1 + kernel.num_states + D * len(kinds)
-    x, starts, weights = parts_of(call, kept[:num_inputs])
-    y, *saved = dense(kept[num_inputs:])
+    there, first = dense(kept), 1 + kernel.num_states
+    last = first + D * len(kinds)
+    x, starts, weights, (y, *saved) = there[0], there[1:first], there[first:last], there[last:]
     dy, *dfinals = dense(grads)
     gates, c, normalised, scales = parts_saved(call, saved)
     fresh = fresh_states(call, weights)
@@ -166,7 +166,7 @@ def backward(
     place, adds = 0, False
     if sums is not None:
         place, adds = sums.place(layer.num_sums(rows.batch(x), call.normalises))
-    gradients = addresses_of(by_direction(call, dweights))
+    gradients = by_direction(call, addresses_of(dweights))
     layer.backward(
         addresses, gradients, addresses_of(tensors), sequence, threads, place, adds, *noise.shares
     )
@@ -200,7 +200,7 @@ class GradientSums:
         x = weights[0].new_empty(0, self.batch, weights[0].shape[1])
         dweights = [torch.empty_like(weight) for weight in weights]
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
-        gradients = addresses_of(by_direction(call, dweights))
+        gradients = by_direction(call, addresses_of(dweights))
         (kept,) = addresses_of([self.numbers])
         layer.backward(addresses, gradients, [0] * 22, sequence, threads, kept, True)
         return dweights
@@ -218,7 +218,7 @@ def _crossing(
     sizes = (kernel.name, x.dtype, D, shape[-1], H, kernel.nonlinearity, P)
     return (
         packed_layer(weights[1], sizes),
-        addresses_of(by_direction(call, weights)),
+        by_direction(call, addresses_of(weights)),
         _kernels.Sequence(T, B, False, *tables),
         _kernels.choose_threads(kernel.name, T, B, D, H, torch.get_num_threads()),
     )

@@ -71,19 +71,16 @@ def hand_out_fresh(call: Call, dfresh: Sequence[Tensor | None], dweights: Sequen
                 dweights[d * len(call.kinds) + place].copy_(part)
 
 
-def by_direction(call: Call, weights: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """All weights of each direction in the order of the kernels, None for absent ones."""
+def by_direction(call: Call, addresses: Sequence[int]) -> list[int]:
+    """The addresses of all weights of each direction in the order of the kernels, 0 for absent."""
     kinds = call.kinds
-    if kinds == WEIGHTS[:4] or kinds == WEIGHTS[:2]:
-        absent = (None,) * (len(WEIGHTS) - len(kinds))
-        if len(weights) == len(kinds):
-            return [*weights, *absent]
-        return [*weights[: len(kinds)], *absent, *weights[len(kinds) :], *absent]
+    if kinds == WEIGHTS[:4] and call.num_directions == 1:  # in most calls
+        return [*addresses, 0, 0, 0, 0]
     by_kind = [
-        dict(zip(kinds, weights[d * len(kinds) :], strict=False))
+        dict(zip(kinds, addresses[d * len(kinds) :], strict=False))
         for d in range(call.num_directions)
     ]
-    return [own.get(kind) for own in by_kind for kind in WEIGHTS]
+    return [own.get(kind, 0) for own in by_kind for kind in WEIGHTS]
 
 
 def addresses_of(tensors: Sequence[Tensor | None]) -> list[int]:

@@ -81,8 +81,8 @@ QUIET = Noise()
 
 def noise_of(cells: Sequence[AnyCell]) -> Noise:
     """The noise in the cells of a layer's directions, side by side."""
-    mask = None
-    if inner_of(cells[0]).mask is not None:
+    first, mask = inner_of(cells[0]), None
+    if first.mask is not None:
         mask = _stack([inner_of(cell).mask for cell in cells], 0)
     if not isinstance(cells[0], Zoneout):
         return QUIET if mask is None else Noise(mask)
