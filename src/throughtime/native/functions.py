@@ -21,6 +21,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from throughtime.native import kernels
+from throughtime.native.adjoints import Adjoints
 from throughtime.native.layout import sizes_of
 from throughtime.native.sums import sums_of
 from throughtime.native.twins import Call
@@ -38,6 +39,7 @@ class Layer:
     call: Call
     loop: Callable[..., Tensors]  # (x, *states, *weights) -> (y, *final states), plain torch
     gives_c: bool = False  # whether c of every step is a result too, of the loop the last one
+    adjoints: Adjoints | None = None  # where backward passes hand out those of every step
 
     @property
     def num_results(self) -> int:
@@ -135,7 +137,9 @@ class LayerForward(Function):
         given, wants_dx = layer.given(grads), ctx.needs_input_grad[1]
         if _is_plain(given):
             sums = sums_of(layer.call, kept[:num_inputs])
-            return None, *kernels.backward(layer.call, given, kept, wants_dx, sums)
+            return None, *kernels.backward(layer.call, given, kept, wants_dx, sums, layer.adjoints)
+        if layer.adjoints is not None:
+            layer.adjoints.clear()
         inputs, y, saved = kept[:num_inputs], kept[num_inputs], kept[num_inputs + 1 :]
         gradients = _differentiable_backward(layer, given, inputs, y, saved, wants_dx)
         is_there = [tensor is not None for tensor in inputs]

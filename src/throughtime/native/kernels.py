@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from throughtime.native import _kernels
+from throughtime.native.adjoints import NO_ADJOINTS, Adjoints
 from throughtime.native.layout import (
     Row,
     addresses_of,
@@ -128,6 +129,7 @@ def backward(
     kept: Row,
     wants_dx: bool,
     sums: GradientSums | None = None,
+    adjoints: Adjoints | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Runs a kernel back through time.
 
@@ -139,6 +141,7 @@ def backward(
         kept: the row of `forward`, then y and what was saved.
         wants_dx: whether dL/dx is to be computed.
         sums: where the gradients of the weights are added up with those of other calls.
+        adjoints: where the adjoints of every step are handed out.
 
     Returns:
         The gradients of the row's tensors in its order: x (None unless wanted), the states
@@ -156,9 +159,10 @@ def backward(
     dstarts = [None if start is None else like(start) for start in starts]
     dfresh = [None if state is None else like(state) for state in fresh]
     dweights = [None if sums is not None else like(weight) for weight in weights]
+    handed = NO_ADJOINTS if adjoints is None else adjoints.renew(call, x, weights)
     dc = dfinals.pop() if len(dfinals) > kernel.num_states else None
     tensors = (
-        *(dx, *pair(dstarts), *dfresh),
+        *(dx, *pair(dstarts), *dfresh, *handed),
         *(dy, dc, *pair(dfinals)),
         *(x, y, c, gates, *pair(starts), *fresh, noise.mask, *noise.keeps, normalised, scales),
     )
@@ -202,7 +206,7 @@ class GradientSums:
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
         gradients = by_direction(call, addresses_of(dweights))
         (kept,) = addresses_of([self.numbers])
-        layer.backward(addresses, gradients, [0] * 22, sequence, threads, kept, True)
+        layer.backward(addresses, gradients, [0] * 25, sequence, threads, kept, True)
         return dweights
 
 
