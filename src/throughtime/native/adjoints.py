@@ -45,7 +45,7 @@ class Adjoints:
         """New dh, dc and dz for a kernel to write, which leaves padding alone."""
         new = x.new_empty if call.rows.lengths is None else x.new_zeros
         lead = math.prod(x.shape[:-1]), call.num_directions
-        H, P = sizes_of(call.kernel, weights)
+        P, H = sizes_of(call.kernel, weights[1])
         self.dh = new(*lead, P)
         self.dc = new(*lead, H) if call.kernel.has_cell_state else None
         self.dz = new(*lead, call.kernel.num_gates, H)
