@@ -49,7 +49,7 @@ class Adjoints:
         G, has_c = call.kernel.num_gates, call.kernel.has_cell_state
         widths = [math.prod(lead) * width for width in (P, has_c * H, G * H)]
         # memory that is new takes fewer pages in one piece than in three
-        dh, dc, dz = new(sum(widths)).split(widths)
+        dh, dc, dz = new(sum(widths)).split_with_sizes(widths)
         self.dh = dh.view(*lead, P)
         self.dc = dc.view(*lead, H) if has_c else None
         self.dz = dz.view(*lead, G, H)
