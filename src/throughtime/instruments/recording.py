@@ -6,12 +6,12 @@ import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from throughtime.cells import AnyCell, Inside, OpenCell, Zoneout
+from throughtime.cells import AnyCell, Inside, Zoneout
 from throughtime.errors import OptionError
 from throughtime.instruments.padding import padded, padded_run
 from throughtime.layers.adjoints import Adjoints, spread
@@ -115,7 +115,7 @@ class LayerRecording:
         """The gates by name, [T, B, D, H]; none of a cell that does not show them."""
         self._need("gates")
         known = self._whole.gates
-        return self._look_inside().gates if known is None else known
+        return self._look_inside().gates if known is None else self._whole.by_gate(known)
 
     @property
     def pre_activations(self) -> dict[str, Tensor]:
@@ -151,9 +151,7 @@ class LayerRecording:
         """dL/d of every pre-activation by its gate, [T, B, D, H]."""
         adjoints, c_or_h = self._need_gradients(), self._whole.states[-1]
         if adjoints.kernel.dz is not None:
-            gates = cast(OpenCell[Any], self._run.cells[0]).gates
-            parts = self._of_kernel(adjoints.kernel.dz).unbind(-2)
-            return dict(zip(gates, parts, strict=True))
+            return self._run.by_gate(self._of_kernel(adjoints.kernel.dz))
         names = adjoints.notes[0].pre_activations
         return {
             name: self._of_notes([notes.pre_activations[name] for notes in adjoints.notes], c_or_h)
@@ -208,7 +206,7 @@ class LayerRecording:
 
     def _count_changes(self) -> list[int]:
         run = self._run
-        kept = [run.x, *run.states, *(run.gates or {}).values()]
+        kept = [run.x, *run.states, *([] if run.gates is None else [run.gates])]
         return [tensor._version for tensor in kept if not tensor.is_inference()]
 
 
@@ -216,9 +214,8 @@ def _detached(run: Run, copies_weights: bool) -> Run:
     """The same numbers without their graph."""
     start = None if run.start is None else type(run.start)(*(f.detach() for f in run.start))
     states = type(run.states)(*(field.detach() for field in run.states))
-    gates = None if run.gates is None else {n: gate.detach() for n, gate in run.gates.items()}
     cells = [_copy(cell, copies_weights) for cell in run.cells]
-    return Run(cells, run.x.detach(), start, run.rows, states, gates)
+    return Run(cells, run.x.detach(), start, run.rows, states, run.gates)
 
 
 def _without(run: Run, what: frozenset[str]) -> Run:

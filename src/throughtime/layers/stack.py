@@ -108,8 +108,7 @@ def _steps(
         kernel = None if adjoints is None else adjoints.kernel
         found = native.run_layer_steps(unroll_direction_steps, cells, x, state, rows, kernel)
         if found is not None:
-            run = Run(cells, x, state, rows, found.states, adjoints=adjoints)
-            return (run if found.gates is None else run.with_gates(found.gates)), found.final
+            return Run(cells, x, state, rows, found.states, found.gates, adjoints), found.final
     begin = _begin(cells, state, rows.batch(x))
     states, final = unroll_direction_steps(cells, x, begin, rows, adjoints)
     return Run(cells, x, state, rows, states, adjoints=adjoints), final
