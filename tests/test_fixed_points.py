@@ -92,7 +92,8 @@ def test_q_is_half_the_squared_speed_of_the_layer_itself(case):
     layer, x = case.make(num_layers=3, residual=True).eval(), draw(I)
     for weight in layer.parameters():
         weight.data.mul_(0.3)
-    points = fixed_points(taped(layer, draw(T, B, I)), x=x, reach=100, slowest=10.0, candidates=5)
+    options = {"reach": 100.0, "slowest": 10.0, "candidates": 5, "steps": 100}
+    points = fixed_points(taped(layer, draw(T, B, I)), x=x, **options)
     num = len(points.point)
     assert num > 0
     s = torch.from_numpy(points.s.values)
@@ -126,6 +127,19 @@ def test_a_point_that_has_just_vanished_is_a_slow_point():
     speed = (np.tanh(2 * grid + 0.54) - grid) ** 2 / 2
     np.testing.assert_allclose(ghost, grid[speed.argmin()], atol=1e-4)
     np.testing.assert_allclose(slow.q.max(), speed.min(), rtol=1e-4)
+
+
+def test_a_line_of_fixed_points_has_a_direction_that_neither_grows_nor_decays():
+    rnn = bistable(2)
+    rnn.nonlinearity = "identity"
+    rnn.weight_hh_l0.data.copy_(torch.diag(torch.tensor([1.0, 0.5])))
+    points = fixed_points(taped(rnn, 1e5 * draw(T, B, 2)))
+    assert len(points.point) == T * B  # every candidate stays on its place along the line
+    along, beside = np.abs(points.s.values.T)
+    assert (beside <= 2e-14 * (1 + along)).all()
+    np.testing.assert_allclose(points.eigenvalues, np.tile([1, 0.5], (T * B, 1)), **EXACT)
+    assert points.stable.all()
+    assert (points.time_constant[:, 0] == np.inf).all()
 
 
 def test_points_far_from_what_was_visited_are_outliers():

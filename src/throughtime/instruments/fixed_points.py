@@ -196,7 +196,7 @@ def _describe(step: StepMap, x: Tensor, points: Points, cloud: Cloud) -> Dataset
             "q": ("point", q[order].numpy()),
             "jacobian": ((*states, "state_before"), jacobian[order].numpy()),
             "eigenvalues": (modes, values.numpy()),
-            "time_constant": (modes, (-1 / values.abs().log()).numpy()),
+            "time_constant": (modes, (1 / (0 - values.abs().log())).numpy()),
             "frequency": (modes, (values.angle() / (2 * np.pi)).numpy()),
             "num_unstable": ("point", num_unstable[order].numpy()),
             "stable": ("point", (num_unstable == 0)[order].numpy()),

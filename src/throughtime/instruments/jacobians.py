@@ -59,6 +59,10 @@ def jacobians(
     Where a row begins afresh, J_t is zero. T is a row's last step; in the reverse direction its
     first, and t-1 stands for t+1. What a row has no step for is NaN.
 
+    Note:
+        Eigenvalues are what takes time: of 100 steps of 8 rows of an LSTM of 128 units, 20 seconds
+        on one core. `rows=[0]` is quick.
+
     Args:
         tape: of `watch`, with inputs, states and weights kept.
         name: the recurrent module; may be left out where there is one.
@@ -158,9 +162,9 @@ def _log_stretch(walk: Walk) -> NDArray[Any]:
     cell = walk.runs[0].cells[walk.d]
     if len(walk.runs) > 1 or not isinstance(cell, Elman) or cell.norm_hh is not None:
         return np.full(len(walk.rows), np.nan)
-    weight = cell.weight_hh.detach().double().expand(len(walk.rows), -1, -1)
+    weight = cell.weight_hh.detach().to("cpu", torch.float64).expand(len(walk.rows), -1, -1)
     if cell.mask is not None:
-        weight = weight * cell.mask[walk.rows, None]
+        weight = weight * cell.mask[walk.rows, None].cpu()
     stretch = torch.linalg.matrix_norm(weight, ord=2) * walk.steepest().double()
     logarithm: NDArray[Any] = stretch.log().numpy()
     return logarithm

@@ -34,11 +34,12 @@ def minimise_speed(step: StepMap, x: Tensor, s: Tensor, steps: int) -> Slowest:
     """Goes down from every candidate to a state that the map leaves where it is, or nearly.
 
         q(s) = 1/2 |F(s, x) - s|^2
-        (A^T A + m I) d = -A^T (F(s, x) - s),   A = dF/ds - I,   s <- s + d  if q falls
+        (A^T A + m a I) d = -A^T (F(s, x) - s),   A = dF/ds - I,   s <- s + d  if q falls
 
-    The damping m of each candidate is its own: it falls by 4 where a step was accepted, down to
-    Newton's method, and grows by 8 where it was not, which shortens the next one (Levenberg 1944;
-    Marquardt 1963). Candidates that have arrived cost nothing more.
+    a is the largest entry of the diagonal of A^T A. The damping m of each candidate is its own: it
+    falls by 4 where a step was accepted, down to Newton's method, and grows by 8 where it was not,
+    which shortens the next one (Levenberg 1944; Marquardt 1963). Candidates that have arrived cost
+    nothing more.
 
     Args:
         step: the map, in float64.
@@ -57,7 +58,7 @@ def minimise_speed(step: StepMap, x: Tensor, s: Tensor, steps: int) -> Slowest:
 @torch.no_grad()
 def _descend(step: StepMap, x: Tensor, s: Tensor, steps: int) -> Slowest:
     s = s.clone()
-    q = s.new_full((len(s),), torch.inf)
+    q = (step(s, x.expand(len(s), -1)) - s).square().sum(-1) / 2
     damping = s.new_full((len(s),), FIRST_DAMPING)
     is_minimum = torch.zeros(len(s), dtype=torch.bool)
     going = torch.arange(len(s))
@@ -67,7 +68,6 @@ def _descend(step: StepMap, x: Tensor, s: Tensor, steps: int) -> Slowest:
         if len(renew):
             after, jacobian = step.linearised(s[renew], x.expand(len(renew), -1))
             residual[renew] = after - s[renew]
-            q[renew] = residual[renew].square().sum(-1) / 2
             A = jacobian - torch.eye(s.shape[1], dtype=s.dtype)
             normal[renew] = A.mT @ A
             slope[renew] = (A.mT @ residual[renew, :, None])[..., 0]
@@ -78,8 +78,10 @@ def _descend(step: StepMap, x: Tensor, s: Tensor, steps: int) -> Slowest:
         going = going[~arrived & (damping[going] < MOST_DAMPING)]
         if len(going) == 0:
             break
-        weight = damping[going, None, None] * torch.eye(s.shape[1], dtype=s.dtype)
-        move = torch.linalg.solve(normal[going] + weight, -slope[going])
+        curved = normal[going]
+        weight = damping[going] * curved.diagonal(dim1=1, dim2=2).amax(1)
+        curved.diagonal(dim1=1, dim2=2).add_(weight[:, None])
+        move = torch.linalg.solve(curved, -slope[going])
         trial = s[going] + move
         speed = (step(trial, x.expand(len(trial), -1)) - trial).square().sum(-1) / 2
         is_better = speed < q[going]
@@ -87,5 +89,5 @@ def _descend(step: StepMap, x: Tensor, s: Tensor, steps: int) -> Slowest:
             is_better, (damping[going] / 4).clamp(min=LEAST_DAMPING), damping[going] * 8
         )
         renew = going[is_better]
-        s[renew] = trial[is_better]
+        s[renew], q[renew] = trial[is_better], speed[is_better]
     return Slowest(s, q, is_minimum)

@@ -88,11 +88,12 @@ def join(states: Sequence[Any]) -> Tensor:
 
 
 def in_double(cell: Any) -> Any:
-    """The cell over a copy of its weights in float64; one of one's own in evaluation mode."""
+    """The cell over its weights in float64 on the CPU; one of one's own in evaluation mode."""
     if isinstance(cell, nn.Module):
-        return copy.deepcopy(cell).double().eval().requires_grad_(False)
+        return copy.deepcopy(cell).to("cpu", torch.float64).eval().requires_grad_(False)
     own = vars(inner_of(cell)).items()
-    return with_weights(cell, {n: v.detach().double() for n, v in own if isinstance(v, Tensor)})
+    weights = {name: value.detach() for name, value in own if isinstance(value, Tensor)}
+    return with_weights(cell, {n: value.to("cpu", torch.float64) for n, value in weights.items()})
 
 
 def at_step(cell: Any, t: int, rows: Tensor) -> Any:
@@ -125,5 +126,8 @@ def check_memory(rows: int, size: int, limit: float, remedy: str) -> None:
 
 
 def memory_of(rows: int, size: int) -> int:
-    """Bytes that the Jacobians [B, S, S] take while they are computed, about."""
-    return 80 * rows * size * size  # float64: the result and the gates on the way, 10 of them
+    """Bytes that the Jacobians [B, S, S] take while they are computed, at most.
+
+    Of a GRU in float64 20 numbers for each one of the result, of other cells half of that.
+    """
+    return 160 * rows * size * size

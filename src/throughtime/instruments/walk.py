@@ -16,7 +16,7 @@ from throughtime.sequences import without_padding
 
 
 class Moment(NamedTuple):
-    """The Jacobian of one step, for every row."""
+    """The Jacobian of one step, for every row; on the CPU."""
 
     t: int
     jacobian: Tensor  # ds_t/ds_{t-1}, float64 [B, S, S]; zeros where a row begins afresh
@@ -91,7 +91,7 @@ class Walk:
     def states(self) -> Tensor:
         """S of every step, [T, B, S]; NaN where a row has none."""
         states = self._after.masked_fill(~self.valid[..., None], torch.nan)
-        return states[:, self.rows]
+        return states[:, self.rows].cpu()
 
     def steepest(self) -> Tensor:
         """The largest slope |dh/dz| of a row's units, [B], of a cell h = g(z + a)."""
@@ -100,7 +100,7 @@ class Walk:
         with torch.enable_grad():
             z = cell.project(self._x).detach().requires_grad_()
             (slope,) = torch.autograd.grad(cell.step(z, state)[0].sum(), z)
-        return without_padding(slope, self.valid)[:, self.rows].abs().amax((0, 2))
+        return without_padding(slope, self.valid)[:, self.rows].abs().amax((0, 2)).cpu()
 
     def check_agreement(self) -> None:
         """Goes through the steps without their Jacobians.
@@ -121,8 +121,8 @@ class Walk:
         rows = self.rows
         after, jacobian = self._step_map(t).linearised(self._before[t, rows], self._x[t, rows])
         self._check(after, t)
-        is_step, is_carried = self.valid[t, rows], self._carried[t, rows]
-        jacobian = jacobian.double().masked_fill(~is_carried[:, None, None], 0)
+        is_step, is_carried = self.valid[t, rows].cpu(), self._carried[t, rows].cpu()
+        jacobian = jacobian.to("cpu", torch.float64).masked_fill(~is_carried[:, None, None], 0)
         return Moment(t, jacobian, is_step, is_step & ~is_carried)
 
     def _check(self, after: Tensor, t: int) -> None:
