@@ -1,24 +1,28 @@
 """Watching: what a recurrent network does, measured without changing it."""
 
-from throughtime.instruments.figures import draw_gradient_flow, gradient_flow_figure, save_figure
-from throughtime.instruments.gradient_flow import GradientFlow, gradient_flow
+from throughtime.instruments.credit import Credit, credit
+from throughtime.instruments.figures import save_figure
+from throughtime.instruments.gradient_flow import gradient_flow
+from throughtime.instruments.horizon import Horizon, find_horizon
 from throughtime.instruments.keep import Keep
 from throughtime.instruments.recording import LayerRecording, Recording
+from throughtime.instruments.saliency import saliency
 from throughtime.instruments.tape import Tape, watch
-from throughtime.instruments.weight_gradients import WeightGradients, by_lag, by_step
+from throughtime.instruments.weight_gradient import weight_gradient, weight_shares
 
 __all__ = [
-    "GradientFlow",
+    "Credit",
+    "Horizon",
     "Keep",
     "LayerRecording",
     "Recording",
     "Tape",
-    "WeightGradients",
-    "by_lag",
-    "by_step",
-    "draw_gradient_flow",
+    "credit",
+    "find_horizon",
     "gradient_flow",
-    "gradient_flow_figure",
+    "saliency",
     "save_figure",
     "watch",
+    "weight_gradient",
+    "weight_shares",
 ]

@@ -27,6 +27,8 @@ class Run(NamedTuple):
     states: Any  # of every step, fields [T, B, D, ·]
     gates: dict[str, Tensor] | None = None  # [T, B, D, H], where the kernel kept them
     adjoints: Adjoints | None = None  # where somebody watches
+    dropped: Tensor | None = None  # what dropout multiplied the output below by, like x
+    is_residual: bool = False  # whether that output is added to the layer's own
 
     def inside(self) -> Inside:
         """Gates and pre-activations [T, B, D, H]: the cells' `inside` of all steps at once.
@@ -47,7 +49,7 @@ class Run(NamedTuple):
                         "gates and pre_activations must come from a cell that has the method "
                         f"`inside`, got {type(cell).__name__}; give it one or look at its states."
                     )
-                found.append(cell.inside(cell.project(x), self._states_before(d)))
+                found.append(cell.inside(cell.project(x), self.states_before(d)))
         gates, pre_activations = (
             {
                 name: torch.stack([without_padding(part[name], valid) for part in parts], dim=2)
@@ -87,7 +89,7 @@ class Run(NamedTuple):
         ]
         return Run(cells, x, start, self.rows, states)
 
-    def _states_before(self, d: int) -> Any:
+    def states_before(self, d: int) -> Any:
         """What every step of a direction began with, fields [T, B, ·].
 
         h_{t-1}, in the reverse direction h_{t+1}; the initial state at a row's first step there,
