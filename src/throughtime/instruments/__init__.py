@@ -1,7 +1,13 @@
 """Watching: what a recurrent network does, measured without changing it."""
 
 from throughtime.instruments.credit import Credit, credit
-from throughtime.instruments.figures import save_figure
+from throughtime.instruments.figures import figure_of, save_figure
+from throughtime.instruments.figures_credit import draw_credit, draw_credit_by_lag
+from throughtime.instruments.figures_gradients import (
+    draw_gradient_flow,
+    draw_saliency,
+    draw_weight_gradient,
+)
 from throughtime.instruments.gradient_flow import gradient_flow
 from throughtime.instruments.horizon import Horizon, find_horizon
 from throughtime.instruments.keep import Keep
@@ -18,6 +24,12 @@ __all__ = [
     "Recording",
     "Tape",
     "credit",
+    "draw_credit",
+    "draw_credit_by_lag",
+    "draw_gradient_flow",
+    "draw_saliency",
+    "draw_weight_gradient",
+    "figure_of",
     "find_horizon",
     "gradient_flow",
     "saliency",

@@ -38,9 +38,9 @@ class Credit:
     ) -> xarray.DataArray:
         """Of every row the mean norm at a lag, as a share of that of all rows at lag 0, [J, B].
 
-            share[j, b] = sum_t |dL_t/dh_{t-j}|_b / mean_b' sum_t |dL_t/dh_t|_b'
+            share[j, b] = mean_t |dL_t/dh_{t-j}|_b / mean_b' mean_t |dL_t/dh_t|_b'
 
-        Both sums are over the losses that have a step so far back, so that a curve falls because
+        Both means are over the losses that have a step so far back, so that a curve falls because
         gradients do and not because losses differ. The mean over rows is the curve.
 
         Args:
@@ -54,7 +54,7 @@ class Credit:
         Raises:
             OptionError: there is no such layer, direction or field.
         """
-        at_lag, at_zero = self._sums(layer, direction, field)
+        at_lag, at_zero = self._means(layer, direction, field)
         rows = (~np.isnan(at_lag)).sum(axis=1, keepdims=True)
         with np.errstate(invalid="ignore"):  # 0 / 0 where no loss has a gradient
             shares = at_lag * rows / np.nansum(at_zero, axis=1, keepdims=True)
@@ -87,12 +87,12 @@ class Credit:
             OptionError: as of `by_lag` and `find_horizon`.
             DataError: no loss has a gradient there.
         """
-        sums = self._sums(layer, direction, field)
-        return find_horizon(*sums, share, confidence, resamples, seed)
+        means = self._means(layer, direction, field)
+        return find_horizon(*means, share, confidence, resamples, seed)
 
-    def _sums(self, layer: int, direction: str, field: str) -> tuple[Numbers, Numbers]:
-        """Norms summed over the losses that have a lag: at that lag, and at lag 0, [J, B]."""
-        norm = self._of(layer, direction, field)  # [n, T, B]
+    def _means(self, layer: int, direction: str, field: str) -> tuple[Numbers, Numbers]:
+        """Mean norms of the losses that have a lag: at that lag, and at lag 0, [J, B]."""
+        norm = self.select(layer, direction, field)  # [n, T, B]
         losses, (_, steps, batch) = self.norm["loss"].values, norm.shape
         sign = 1 if direction == "forward" else -1
         at_lag, at_zero = np.full((2, steps, batch), np.nan)
@@ -102,12 +102,23 @@ class Credit:
             has = (0 <= at) & (at < steps)
             pairs = norm[index[has], at[has]]
             zero = np.where(np.isnan(pairs), np.nan, norm[index[has], losses[has]])
-            is_there = ~np.isnan(pairs).all(axis=0)
-            at_lag[lag, is_there] = np.nansum(pairs, axis=0)[is_there]
-            at_zero[lag, is_there] = np.nansum(zero, axis=0)[is_there]
+            count = (~np.isnan(pairs)).sum(axis=0)
+            some = count > 0
+            at_lag[lag, some] = (np.nansum(pairs, axis=0) / count.clip(1))[some]
+            at_zero[lag, some] = (np.nansum(zero, axis=0) / count.clip(1))[some]
         return at_lag, at_zero
 
-    def _of(self, layer: int, direction: str, field: str) -> Numbers:
+    def select(self, layer: int = -1, direction: str = "forward", field: str = "h") -> Numbers:
+        """The norms of one layer, direction and field, [losses, T, B].
+
+        Args:
+            layer: counted from the input; the last by default.
+            direction: "forward" or "reverse".
+            field: of the state.
+
+        Raises:
+            OptionError: there is no such layer, direction or field.
+        """
         known = {
             "field": (field, list(self.norm.data_vars)),
             "direction": (direction, list(self.norm["direction"].values)),

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 """Told apart by colour-blind readers, and in grey (Okabe and Ito 2008)."""
 
 INK, FAINT = "#222222", "#8a8a8a"
-FLOOR = 1e-8
-"""Share of lag 0 where a figure ends: a little below what float32 can tell from nothing."""
+
+
+def figure_of(draw: Callable[[Axes], None], title: str, note: str = "") -> Figure:
+    """A figure of its own: a drawing under a title, above a note on data and sizes.
+
+    Args:
+        draw: what draws, such as `lambda ax: draw_credit(found, ax)`.
+        title: what is seen, as a sentence.
+        note: the data, the models and T.
+
+    Returns:
+        A figure that belongs to no window; `save_figure` writes it.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context({"font.size": 12, "text.color": INK, "axes.labelcolor": INK}):
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        draw(figure.add_subplot())
+        figure.suptitle(fill(title, 74), x=0.01, ha="left", fontsize=13, fontweight="bold")
+        figure.supxlabel(note, x=0.01, ha="left", fontsize=9, color=FAINT)
+    return figure
+
+
+def clear_frame(ax: Axes) -> None:
+    """Leaves of the frame what numbers are read from, with faint lines for the heights."""
+    ax.minorticks_off()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", color="#ececec", linewidth=0.8)
+    ax.set_axisbelow(True)
 
 
 def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:

@@ -72,8 +72,8 @@ def find_horizon(
     replacement: the percentile interval (Efron 1979; Efron and Tibshirani 1993, chapter 13).
 
     Args:
-        at_lag: of every row the norms at lag j, summed over losses, [J, B]; NaN where it has none.
-        at_zero: the norms of the same losses at lag 0, [J, B].
+        at_lag: of every row the mean norm of its losses at lag j, [J, B]; NaN where it has none.
+        at_zero: the mean norm of the same losses at lag 0, [J, B].
         share: in (0, 1).
         confidence: of the interval, in (0, 1).
         resamples: batches that are drawn.

@@ -101,9 +101,7 @@ class _WayBack:
             for lag, _, dx in self._carry(index, d, zip(lags, parts, strict=True)):
                 other = sums.get(lag)
                 sums[lag] = dx if other is None or dx is None else other + dx
-        return [
-            (lag, self._below(index, lag, arriving.get(lag), dx)) for lag, dx in sums.items()
-        ]
+        return [(lag, self._below(index, lag, arriving.get(lag), dx)) for lag, dx in sums.items()]
 
     def _carry(
         self, index: int, direction: int, arriving: Arriving

@@ -97,7 +97,6 @@ def saliency(
     return xarray.Dataset(arrays, attrs={"rule": "midpoint", "points": points})
 
 
-
 class _Way:
     """The score and its gradient wherever x is."""
 

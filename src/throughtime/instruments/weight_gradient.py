@@ -126,8 +126,10 @@ def weight_shares(parts: xarray.Dataset) -> xarray.DataArray:
         inner.append(values @ whole)
         squares.append(whole @ whole)
     with np.errstate(invalid="ignore", divide="ignore"):  # a weight without any gradient
-        shares = np.stack([np.sum(inner, axis=0) / np.sum(squares)]
-                          + [own / square for own, square in zip(inner, squares, strict=True)])
+        shares = np.stack(
+            [np.sum(inner, axis=0) / np.sum(squares)]
+            + [own / square for own, square in zip(inner, squares, strict=True)]
+        )
     coordinates = {"weight": ["all", *names], by: parts[by].values}
     return xarray.DataArray(shares, coordinates, ("weight", by))
 
