@@ -53,7 +53,12 @@ def test_the_curves_by_lag_are_the_mean_shares_and_the_horizons_are_named(ax):
     draw_credit_by_lag(found, ax)
     curves = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 50]
     np.testing.assert_allclose(curves, [rate ** np.arange(50.0) for rate in (0.5, 0.99)])
-    assert words(ax) == {"A", "B", "1 %: A 7, B over 49 steps", "resolution of float32"}
+    assert words(ax) == {"1 %", "resolution of float32"}
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == [
+        "A: horizon 7 steps (95 %: 7)",
+        "B: horizon over 49 steps (95 %: over 49)",
+    ]
     (dot,) = [line for line in ax.lines if line.get_marker() == "o"]
     assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (7, 0.01)
 
@@ -72,7 +77,16 @@ def test_the_matrix_shows_the_mean_norms_and_the_horizon(ax):
     np.testing.assert_allclose(shown.filled(0), np.where(k <= t, 0.1 ** (t - k).clip(0), 0))
     (line,) = ax.lines  # t = k + horizon
     assert line.get_xy1()[1] - line.get_xy1()[0] == 3 and line.get_slope() == 1
-    assert ax.get_title(loc="right") == "under 1 % after 3 steps (95 %: 3)"
+    assert ax.get_title(loc="right") == "horizon 3 steps (95 %: 3)"
+
+
+def test_one_loss_alone_and_rows_that_all_ended_can_be_drawn():
+    one = powers([0.5, 0.5])[2:3]
+    one[:, 3:] = np.nan
+    figure = figure_of(lambda ax: draw_credit(of(one, losses=[2]), ax), "Title")
+    assert figure.axes[0].collections[0].get_array().count() == 3
+    figure = figure_of(lambda ax: draw_credit_by_lag({"A": of(one, losses=[2])}, ax), "Title")
+    assert len(figure.axes[0].lines[-1].get_xdata()) == 3
 
 
 @pytest.mark.parametrize("direction", ["forward", "reverse"])

@@ -92,7 +92,7 @@ class Credit:
 
     def _means(self, layer: int, direction: str, field: str) -> tuple[Numbers, Numbers]:
         """Mean norms of the losses that have a lag: at that lag, and at lag 0, [J, B]."""
-        norm = self.select(layer, direction, field)  # [n, T, B]
+        norm = self.select(layer, direction, field).values.astype(np.float64)  # [n, T, B]
         losses, (_, steps, batch) = self.norm["loss"].values, norm.shape
         sign = 1 if direction == "forward" else -1
         at_lag, at_zero = np.full((2, steps, batch), np.nan)
@@ -108,8 +108,10 @@ class Credit:
             at_zero[lag, some] = (np.nansum(zero, axis=0) / count.clip(1))[some]
         return at_lag, at_zero
 
-    def select(self, layer: int = -1, direction: str = "forward", field: str = "h") -> Numbers:
-        """The norms of one layer, direction and field, [losses, T, B].
+    def select(
+        self, layer: int = -1, direction: str = "forward", field: str = "h"
+    ) -> xarray.DataArray:
+        """The norms of one layer, direction and field, with the axes loss, time and batch.
 
         Args:
             layer: counted from the input; the last by default.
@@ -134,8 +136,7 @@ class Credit:
                 f"layer must be one of the {layers} of the module, got {layer}; count from 0 at "
                 "the input."
             )
-        found: Numbers = self.norm[field].sel(direction=direction).values[layer].astype(np.float64)
-        return found
+        return self.norm[field].sel(direction=direction).isel(layer=layer)
 
 
 def credit(

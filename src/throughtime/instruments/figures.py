@@ -41,7 +41,6 @@ def figure_of(draw: Callable[[Axes], None], title: str, note: str = "") -> Figur
 
 def clear_frame(ax: Axes) -> None:
     """Leaves of the frame what numbers are read from, with faint lines for the heights."""
-    ax.minorticks_off()
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="#ececec", linewidth=0.8)
     ax.set_axisbelow(True)

@@ -13,6 +13,7 @@ from throughtime.instruments.figures import COLOURS, FAINT, INK, clear_frame
 from throughtime.instruments.horizon import LOST, VANISHED, Horizon, Numbers
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.axes import Axes
 
 FLOOR = 1e-8
@@ -36,26 +37,33 @@ def draw_credit(
     """
     from matplotlib.colors import LogNorm
 
-    matrix = np.nanmean(credit.select(layer, direction, field), axis=2)  # [n, T]
+    norm = credit.select(layer, direction, field)
+    matrix = norm.mean("batch").values  # [n, T]
     losses, steps = credit.norm["loss"].values, credit.norm["time"].values
     largest = float(np.nanmax(matrix))
     shown = np.where(matrix > max(FLOOR * largest, 0), matrix, np.nan)
     smallest = float(np.nanmin(shown))
-    norm = LogNorm(smallest, largest if largest > smallest else 2 * smallest)
+    scale = LogNorm(smallest, largest if largest > smallest else 2 * smallest)
     colours = ax.pcolormesh(
-        steps, losses, shown, norm=norm, cmap="viridis", shading="nearest", rasterized=True
+        _edges(steps), _edges(losses), shown, norm=scale, cmap="viridis", rasterized=True
     )
     horizon = credit.memory_horizon(layer, direction, field)
     if horizon.lag is not None:
         lag = horizon.lag if direction == "forward" else -horizon.lag
         ax.axline((lag, lag * 2), slope=1, color=COLOURS[1], linewidth=1.6)
-    ax.set_xlim(steps[0] - 0.5, steps[-1] + 0.5)
-    ax.set_ylim(losses[-1] + 0.5, losses[0] - 0.5)
+    ax.set_xlim(*_edges(steps)[[0, -1]])
+    ax.set_ylim(*_edges(losses)[[-1, 0]])
     ax.set_xlabel("step k that is taught")
     ax.set_ylabel("step t of the loss")
-    ax.set_title(f"under 1 % after {horizon}", color=COLOURS[1], fontsize=11, loc="right")
+    ax.set_title(f"horizon {horizon}", color=COLOURS[1], fontsize=11, loc="right")
     bar = ax.figure.colorbar(colours, ax=ax, label=f"‖dL$_t$/d{field}$_k$‖", pad=0.02)
     bar.ax.minorticks_off()
+
+
+def _edges(places: Numbers) -> Numbers:
+    """Where the cells of a map begin and end, one more than places."""
+    half = (places[1] - places[0]) / 2 if len(places) > 1 else 0.5
+    return np.append(places - half, places[-1] + half)
 
 
 def draw_credit_by_lag(credits: Mapping[str, Credit], ax: Axes, layer: int = -1) -> None:
@@ -77,27 +85,24 @@ def draw_credit_by_lag(credits: Mapping[str, Credit], ax: Axes, layer: int = -1)
         raise OptionError(
             f"a figure shows 1 to {len(COLOURS)} models, got {len(credits)}; draw fewer at a time."
         )
-    shares = {name: credit.by_lag(layer).values for name, credit in credits.items()}
-    horizons = {name: credit.memory_horizon(layer) for name, credit in credits.items()}
-    longest = max(map(len, shares.values())) - 1
-    lowest = min(np.nanmin(np.nanmean(share, axis=1)) for share in shares.values())
-    words = [f"{name} {_words(horizon)}" for name, horizon in horizons.items()]
-    _draw_level(ax, longest, VANISHED, f"1 %: {', '.join(words)} steps")
+    shares = [c.by_lag(layer).dropna("lag", how="all") for c in credits.values()]
+    longest = max(int(share["lag"][-1]) for share in shares)
+    lowest = min(float(share.mean("batch").min()) for share in shares)
+    _draw_level(ax, longest, VANISHED, "1 %")
     if lowest < 10 * LOST:
         _draw_level(ax, longest, LOST, "resolution of float32")
-    for name, colour in zip(shares, COLOURS, strict=False):
-        _draw_model(name, shares[name], ax, colour)
-        _draw_interval(horizons[name], ax, colour)
+    for (name, found), share, colour in zip(credits.items(), shares, COLOURS, strict=False):
+        horizon = found.memory_horizon(layer)
+        _draw_shares(f"{name}: horizon {horizon}", share, ax, colour)
+        _draw_interval(horizon, ax, colour)
     ax.set_yscale("log")
     ax.set_ylim(max(lowest / 3, FLOOR), 2)
     ax.set_xlim(0, longest)
     ax.set_xlabel("lag j: steps back in time from the loss at step t")
     ax.set_ylabel("‖dL$_t$/dh$_{t-j}$‖ relative to j = 0")
+    ax.minorticks_off()
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=2, frameon=False, fontsize=10)
     clear_frame(ax)
-
-
-def _words(horizon: Horizon) -> str:
-    return f"over {horizon.measured}" if horizon.lag is None else f"{horizon.lag}"
 
 
 def _draw_level(ax: Axes, longest: int, level: float, text: str) -> None:
@@ -112,19 +117,8 @@ def _draw_interval(horizon: Horizon, ax: Axes, colour: str) -> None:
         ax.plot(horizon.lag, VANISHED, "o", color=colour, markeredgecolor=INK, markersize=6)
 
 
-def _draw_model(name: str, shares: Numbers, ax: Axes, colour: str) -> None:
-    lag, mean = np.arange(len(shares)), np.nanmean(shares, axis=1)
-    low, high = np.nanquantile(shares, (0.25, 0.75), axis=1)
-    ax.fill_between(lag, low, high, color=colour, alpha=0.15, linewidth=0)
-    ax.plot(lag, mean, color=colour, linewidth=2.4, solid_capstyle="round")
-    # The name stands up and to the right of the middle of what is seen, above what follows there.
-    at = int(0.6 * np.flatnonzero(mean > FLOOR)[-1])
-    ax.annotate(
-        name,
-        (at, mean[at : at + max(1, len(mean) // 6)].max()),
-        xytext=(9, 9),
-        textcoords="offset points",
-        color=colour,
-        fontsize=14,
-        fontweight="bold",
-    )
+def _draw_shares(label: str, shares: xarray.DataArray, ax: Axes, colour: str) -> None:
+    low, high = shares.quantile((0.25, 0.75), "batch").values
+    ax.fill_between(shares["lag"], low, high, color=colour, alpha=0.15, linewidth=0)
+    mean = shares.mean("batch")
+    ax.plot(mean["lag"], mean, color=colour, linewidth=2.4, solid_capstyle="round", label=label)

@@ -72,7 +72,7 @@ def draw_weight_gradient(parts: xarray.Dataset, ax: Axes, weight: str = "all") -
     (by,) = parts.coords
     places, values = parts[by].values, shares.sel(weight=weight).values
     colours = np.where(values < 0, COLOURS[1], COLOURS[0])
-    ax.bar(places, values, color=colours, width=0.85, label=f"of {by}")
+    ax.bar(places, values, color=colours, width=0.85, label=f"of this {by}")
     ax.plot(places, values.cumsum(), color=INK, linewidth=1.4, label="summed up to it")
     ax.axhline(0, color=FAINT, linewidth=0.8)
     ax.set_xlim(places[0] - 0.6, places[-1] + 0.6)
