@@ -147,6 +147,27 @@ def test_a_loss_that_reads_the_final_state_is_one_of_the_last_step():
     xarray.testing.assert_allclose(credit(tape).norm, expected, rtol=1e-9)
 
 
+def test_a_loss_that_reads_the_final_state_of_a_layer_below_teaches_that_one():
+    layer, alone, x = tt.GRU(I, H, 2).double(), tt.GRU(I, H).double(), drawn(T, B, I)
+    alone.load_state_dict({name: layer.get_parameter(name) for name in alone.state_dict()})
+    tapes = []
+    for module in (layer, alone):
+        with tt.watch(module) as tape:
+            module(x)[1][0].sum().backward()
+        tapes.append(tape)
+    found, expected = (credit(tape).norm["h"] for tape in tapes)
+    xarray.testing.assert_allclose(found[:1], expected, rtol=1e-9)
+    assert (found[1] == 0).all()
+
+
+def test_what_comes_near_the_smallest_number_counts_as_zero():
+    layer = tt.RNN(I, H, nonlinearity="identity")
+    with torch.no_grad():
+        layer.weight_hh_l0.copy_(1e-9 * torch.eye(H))
+    norm = credit(watched(layer, drawn(T, B, I).float(), 1)).norm["h"][0, 0]
+    np.testing.assert_allclose(norm[4, :, 0], [0, 2e-27, 2e-18, 2e-9, 2], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("options", "losses"),
     [({"last": 2}, [3, 4]), ({"every": 2}, [0, 2, 4]), ({"last": 4, "every": 3}, [1, 4])],

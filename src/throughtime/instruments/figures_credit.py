@@ -101,7 +101,10 @@ def draw_credit_by_lag(credits: Mapping[str, Credit], ax: Axes, layer: int = -1)
     ax.set_xlabel("lag j: steps back in time from the loss at step t")
     ax.set_ylabel("‖dL$_t$/dh$_{t-j}$‖ relative to j = 0")
     ax.minorticks_off()
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=2, frameon=False, fontsize=10)
+    columns = 1 if len(credits) < 3 else 2
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=columns, frameon=False, fontsize=10
+    )
     clear_frame(ax)
 
 

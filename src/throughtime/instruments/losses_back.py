@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import hardshrink
 
 from throughtime.instruments.direct import check_sum, direct
 from throughtime.instruments.pull import Pulled, Steps
@@ -41,6 +43,7 @@ def go_back(
 
     for the joint state s of all fields. What has the lag t - k = j comes from lag j - 1 (in the
     reverse direction from j + 1) through one step, for all t at once: T pulls of up to T steps.
+    Numbers next to the smallest that there are count as 0, as they do in the kernels.
 
     Args:
         layers: of a recording with gradients, from the input upwards.
@@ -97,10 +100,9 @@ class _WayBack:
         reverse = range(max(arriving), int(self._losses[0]) - last - 1, -1)
         sums: dict[int, Tensor | None] = {}
         for d, lags in enumerate((forward, reverse)):
-            parts = (_part(arriving.get(lag), sizes, d) for lag in lags)
-            for lag, _, dx in self._carry(index, d, zip(lags, parts, strict=True)):
-                other = sums.get(lag)
-                sums[lag] = dx if other is None or dx is None else other + dx
+            own = ((lag, _part(arriving.get(lag), sizes, d)) for lag in lags)
+            for lag, _, dx in self._carry(index, d, own):
+                sums[lag] = _sum([sums.get(lag), dx])
         return [(lag, self._below(index, lag, arriving.get(lag), dx)) for lag, dx in sums.items()]
 
     def _carry(
@@ -111,6 +113,8 @@ class _WayBack:
         steps = Steps(run, direction, wants_x=index > 0, wants_weights=self._wants_weights)
         size = len(self._losses), run.x.shape[1]
         found = torch.zeros_like(total)
+        # what is smaller is multiplied to denormal numbers, which take a hundred times as long
+        smallest = torch.finfo(total.dtype).tiny / torch.finfo(total.dtype).eps
         carried = [run.x.new_zeros(*size, width) for width in steps.sizes]
         for lag, arrived in arriving:
             active = self._active(lag)
@@ -120,6 +124,12 @@ class _WayBack:
                 gradients[0] = gradients[0] + arrived
             if steps.valid is not None:
                 gradients = [without_padding(field, steps.valid[at]) for field in gradients]
+            gradients = [hardshrink(field, smallest) for field in gradients]
+            if not any(field.any() for field in gradients):
+                for field in carried:
+                    field[active] = 0
+                yield lag, arrived, None
+                continue
             pulled = steps.pull(at, gradients)
             found[at] += pulled.at[0]
             self._see(Found(index, direction, lag, active, at, pulled))
@@ -140,17 +150,21 @@ class _WayBack:
         self, index: int, lag: int, arrived: Tensor | None, dx: Tensor | None
     ) -> Tensor | None:
         """What comes to h of the layer below: through the input, around it, from its own end."""
-        if index == 0 or dx is None:
+        if index == 0:
             return None
         run, below = self._layers[index].run, self._layers[index - 1]
-        if run.dropped is not None:
+        if dx is not None and run.dropped is not None:
             dx = dx * run.dropped[self._losses[self._active(lag)] - lag]
-        if run.is_residual and arrived is not None:
-            dx = dx + arrived
-        if lag == 0:
-            dx = dx + (direct(below) - below.dy)[self._losses].flatten(2)
-        return dx
+        around = arrived if run.is_residual else None
+        end = (direct(below) - below.dy)[self._losses].flatten(2) if lag == 0 else None
+        return _sum([dx, around, end])
 
 
 def _part(arrived: Tensor | None, sizes: list[int], direction: int) -> Tensor | None:
     return None if arrived is None else torch.split(arrived, sizes, dim=-1)[direction]
+
+
+def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """Of those that there are."""
+    there = [part for part in parts if part is not None]
+    return reduce(torch.add, there) if there else None
