@@ -215,13 +215,13 @@ def _detached(run: Run, copies_weights: bool) -> Run:
     start = None if run.start is None else type(run.start)(*(f.detach() for f in run.start))
     states = type(run.states)(*(field.detach() for field in run.states))
     cells = [_copy(cell, copies_weights) for cell in run.cells]
-    return Run(cells, run.x.detach(), start, run.rows, states, run.gates)
+    return run._replace(cells=cells, x=run.x.detach(), start=start, states=states, adjoints=None)
 
 
 def _without(run: Run, what: frozenset[str]) -> Run:
     """The run with nothing but shapes where numbers are not to be kept."""
     if "inputs" not in what:
-        run = run._replace(x=_shape_of(run.x))
+        run = run._replace(x=_shape_of(run.x), dropped=None)
     if "states" not in what:
         run = run._replace(states=type(run.states)(*map(_shape_of, run.states)))
     return run if "gates" in what else run._replace(gates=None)

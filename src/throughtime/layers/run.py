@@ -27,6 +27,8 @@ class Run(NamedTuple):
     states: Any  # of every step, fields [T, B, D, ·]
     gates: Tensor | None = None  # numbers alone, [T, B, D, G, H], where the kernel kept them
     adjoints: Adjoints | None = None  # where somebody watches
+    dropped: Tensor | None = None  # what dropout multiplied the output below by, like x
+    is_residual: bool = False  # whether that output is added to the layer's own
 
     def inside(self) -> Inside:
         """Gates and pre-activations [T, B, D, H]: the cells' `inside` of all steps at once.
