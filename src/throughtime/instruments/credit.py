@@ -193,7 +193,9 @@ def credit(
     def see(found: Found) -> None:
         index = torch.arange(len(losses), device=losses.device)[found.losses]
         for field, gradient in zip(fields, found.pulled.at, strict=True):
-            norms[field][found.layer, found.direction, index, found.steps] = gradient.norm(dim=-1)
+            # squares of small numbers would be lost in float32
+            norm = torch.linalg.vector_norm(gradient, dim=-1, dtype=torch.float64)
+            norms[field][found.layer, found.direction, index, found.steps] = norm.to(gradient.dtype)
 
     go_back(recording.layers, losses, see)
     return Credit(_labelled(recording, losses, norms))
