@@ -17,6 +17,7 @@ from throughtime.data.streams import Streams
 from throughtime.data.text import read_text
 from throughtime.data.tokens import Tokens, tokens_from_json
 from throughtime.errors import DataError, RunError
+from throughtime.generators import seed_generators
 from throughtime.tasks.language_network import LanguageModel
 from throughtime.tasks.language_score import Evaluation, passage, score
 from throughtime.tasks.language_text import (
@@ -33,7 +34,6 @@ from throughtime.tasks.options import (
     read_options,
 )
 from throughtime.tasks.weights import load_weights
-from throughtime.training.generators import seed_generators
 from throughtime.training.job import Job
 from throughtime.training.memory import within_memory
 from throughtime.training.progress import Announce

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from throughtime import record
 from throughtime.bptt import Carry
+from throughtime.generators import seed_generators
 from throughtime.tasks.memory_options import (
     EPOCH,
     MemoryOptions,
@@ -19,7 +20,6 @@ from throughtime.tasks.memory_options import (
 )
 from throughtime.tasks.memory_problems import Problem, build_problem
 from throughtime.tasks.network import Network
-from throughtime.training.generators import seed_generators
 from throughtime.training.job import Job
 from throughtime.training.memory import within_memory
 from throughtime.training.progress import Announce

@@ -16,10 +16,10 @@ from throughtime import record
 from throughtime.bptt import Carry
 from throughtime.data.mnist import CLASSES, HELD_OUT, Digits, read_digits
 from throughtime.errors import DataError, OptionError, RunError
+from throughtime.generators import seed_generators
 from throughtime.tasks.mnist_options import MNIST, ImageOptions, MnistOptions, read_mnist_options
 from throughtime.tasks.network import Network
 from throughtime.tasks.weights import load_weights
-from throughtime.training.generators import seed_generators
 from throughtime.training.job import Job
 from throughtime.training.memory import within_memory
 from throughtime.training.progress import Announce

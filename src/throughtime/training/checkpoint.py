@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 
 from throughtime.bptt import Carry
 from throughtime.errors import RunError
+from throughtime.generators import capture_generators
 from throughtime.record import CHECKPOINT, FORMAT, check_format, write_atomically
-from throughtime.training.generators import capture_generators
 
 
 @dataclass

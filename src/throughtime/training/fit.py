@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from throughtime.record import Metrics
+from throughtime.record import METRICS, Lines
 from throughtime.training.checkpoint import Position
 from throughtime.training.interrupt import Interrupt, ignore_interrupts
 from throughtime.training.job import Job
@@ -49,7 +49,7 @@ def fit(job: Job, optimizer: Optimizer, at: Position, announce: Announce) -> boo
     Note:
         It runs on the CPU: the kernels do, and only there are two runs equal to the bit.
     """
-    metrics = Metrics(job.run, at.metrics_bytes)
+    metrics = Lines(job.run / METRICS, at.metrics_bytes)
     try:
         with Interrupt() as interrupt, progress(job.total, at.update, announce) as shown, _quiet():
             keeper = Keeper(job, at, metrics, shown, interrupt)

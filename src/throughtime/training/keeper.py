@@ -7,9 +7,9 @@ from typing import Any
 
 import lightning.pytorch as lightning
 
-from throughtime.record import Metrics, write_weights
+from throughtime.generators import capture_generators
+from throughtime.record import Lines, write_weights
 from throughtime.training.checkpoint import Position, save_checkpoint
-from throughtime.training.generators import capture_generators
 from throughtime.training.interrupt import Interrupt
 from throughtime.training.job import Job
 from throughtime.training.learner import Learner
@@ -31,7 +31,7 @@ class Keeper(lightning.Callback):
     """
 
     def __init__(
-        self, job: Job, at: Position, metrics: Metrics, progress: Progress, interrupt: Interrupt
+        self, job: Job, at: Position, metrics: Lines, progress: Progress, interrupt: Interrupt
     ) -> None:
         self.job, self.at, self.metrics = job, at, metrics
         self.progress, self.interrupt = progress, interrupt

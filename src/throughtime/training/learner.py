@@ -11,8 +11,8 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from throughtime.bptt.clipping import Clipped, clip_global_norm
 from throughtime.errors import RunError
+from throughtime.generators import restore_generators
 from throughtime.training.checkpoint import Position
-from throughtime.training.generators import restore_generators
 from throughtime.training.job import Job
 from throughtime.training.options import LoopOptions
 from throughtime.training.schedule import learning_rate
