@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "init": {"errors", "cells", "layers"},
     "decode": {"errors", "axes", "cells", "native", "layers", "bptt"},
     "instruments": {
-        *("errors", "axes", "generators", "cells", "native", "layers", "bptt", "record"),
+        *("errors", "axes", "generators", "cells", "sequences", "native", "layers", "bptt"),
+        "record",
     },
     "stream": {"errors", "native", "layers"},
     "onnx": {"errors", "native", "layers"},

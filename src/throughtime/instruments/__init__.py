@@ -2,10 +2,17 @@
 
 from throughtime.instruments.figures import draw_gradient_flow, gradient_flow_figure, save_figure
 from throughtime.instruments.gradient_flow import GradientFlow, gradient_flow
+from throughtime.instruments.keep import Keep
+from throughtime.instruments.recording import LayerRecording, Recording
+from throughtime.instruments.tape import Tape, watch
 from throughtime.instruments.weight_gradients import WeightGradients, by_lag, by_step
 
 __all__ = [
     "GradientFlow",
+    "Keep",
+    "LayerRecording",
+    "Recording",
+    "Tape",
     "WeightGradients",
     "by_lag",
     "by_step",
@@ -13,4 +20,5 @@ __all__ = [
     "gradient_flow",
     "gradient_flow_figure",
     "save_figure",
+    "watch",
 ]

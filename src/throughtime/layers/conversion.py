@@ -85,6 +85,19 @@ def convert(model: nn.Module, *, back: bool = False) -> nn.Module:
     return swaps.get(model, model)
 
 
+def twin_of(module: nn.Module) -> Recurrent | None:
+    """Our layer over the very parameters of one of `torch.nn`, in its mode; None without one.
+
+    Its hooks stay behind.
+    """
+    twin, options = _twin(module, back=False)
+    if not isinstance(module, nn.RNNBase) or _reason(module, options):
+        return None
+    layer: Recurrent = twin(**options, device="meta")
+    _share(layer, module)
+    return layer
+
+
 def _twin(module: nn.Module, back: bool) -> tuple[Any, dict[str, Any]]:
     """The class on the other side and the options for it; None and no options without one."""
     for kinds in _KINDS:
@@ -118,12 +131,17 @@ _FREE = ("training", "dropout")
 
 def _take_over(new: nn.Module, old: nn.Module) -> nn.Module:
     """Gives a new layer the parameters, the mode and the hooks of the old one."""
-    for name, parameter in old._parameters.items():
-        setattr(new, name, parameter)
     for name in vars(nn.Module()):
         if "hook" in name:
             setattr(new, name, getattr(old, name))  # the same dictionaries: handles still work
+    _share(new, old)
+    return new
+
+
+def _share(new: nn.Module, old: nn.Module) -> None:
+    """Gives a new layer the parameters and the mode of the old one."""
+    for name, parameter in old._parameters.items():
+        setattr(new, name, parameter)
     for name in _FREE:
         if hasattr(old, name):
             setattr(new, name, getattr(old, name))
-    return new

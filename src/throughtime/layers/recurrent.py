@@ -24,6 +24,7 @@ from throughtime.layers.checks import (
     match_autocast,
     refuse_rows,
 )
+from throughtime.layers.observer import Observer
 from throughtime.layers.run import Run
 from throughtime.layers.stack import run_stack
 from throughtime.layers.states import States
@@ -47,6 +48,8 @@ class Recurrent(nn.Module):
     Raises:
         OptionError: an argument has the wrong type or range.
     """
+
+    _observers: tuple[Observer, ...] = ()
 
     def __init__(
         self,
@@ -179,7 +182,7 @@ class Recurrent(nn.Module):
         batch_sizes = batch_sizes.contiguous()
         if order is not None:
             hx = _map(lambda field: field.index_select(1, order), hx)
-        y, final = self._run(data, hx, batch_sizes)
+        y, final = self._run(data, hx, batch_sizes, order=back)
         if back is not None:
             final = _map(lambda field: field.index_select(1, back), final)
         return PackedSequence(y, batch_sizes, order, back), final
@@ -192,8 +195,9 @@ class Recurrent(nn.Module):
         lengths: Any = None,
         reset: Any = None,
         runs: list[Run] | None = None,
+        order: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
-        """Runs [T, B, I] or packed [N, I]."""
+        """Runs [T, B, I] or packed [N, I], and shows it to those who look on."""
         weight = self._reference()
         if weight is not None:
             x, hx = match_autocast(x, hx, weight)
@@ -208,7 +212,12 @@ class Recurrent(nn.Module):
                 x = drop(x, self.input_dropout)
             dropout = self.dropout if self.training else 0.0
             cells = self._cells_for(x, rows)
-            y, final = run_stack(cells, x, states, rows, dropout, self.residual, runs)
+            observers = [observer for observer in self._observers if observer.wants()]
+            runs = [] if observers and runs is None else runs
+            is_watched = any(observer.wants_gradients for observer in observers)
+            y, final = run_stack(cells, x, states, rows, dropout, self.residual, runs, is_watched)
+        for observer in observers:
+            observer.see(runs or [], order)
         return y, self._write_state(final, hx)
 
     def _fits(self, x: Tensor, weight: Tensor | None, batch_sizes: Tensor | None) -> bool:

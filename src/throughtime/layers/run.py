@@ -11,6 +11,7 @@ from torch.autograd import Function
 
 from throughtime.cells import AnyCell, Inside, OpenCell, Zoneout
 from throughtime.errors import OptionError
+from throughtime.layers.adjoints import Adjoints
 from throughtime.native.functions import full_precision
 from throughtime.native.twins import with_weights
 from throughtime.sequences import Rows, without_padding
@@ -25,6 +26,7 @@ class Run(NamedTuple):
     rows: Rows
     states: Any  # of every step, fields [T, B, D, ·]
     gates: dict[str, Tensor] | None = None  # [T, B, D, H], where the kernel kept them
+    adjoints: Adjoints | None = None  # where somebody watches
 
     def inside(self) -> Inside:
         """Gates and pre-activations [T, B, D, H]: the cells' `inside` of all steps at once.

@@ -11,6 +11,7 @@ from torch.nn.functional import dropout as drop
 
 from throughtime import native
 from throughtime.cells import AnyCell, State
+from throughtime.layers.adjoints import Adjoints
 from throughtime.layers.run import Run
 from throughtime.layers.states import States
 from throughtime.layers.unroll import unroll_direction_steps, unroll_directions
@@ -25,6 +26,7 @@ def run_stack(
     dropout: float = 0.0,
     residual: bool = False,
     runs: list[Run] | None = None,
+    is_watched: bool = False,
 ) -> tuple[Tensor, States]:
     """Runs layer after layer over the whole sequence.
 
@@ -36,6 +38,7 @@ def run_stack(
         dropout: share of values dropped between layers, in [0, 1].
         residual: whether every layer above the first adds its input to its output.
         runs: a list to put what every layer computed into; None to keep nothing.
+        is_watched: whether the runs are to tell their gradients, too.
 
     Returns:
         y: outputs of the last layer, [T, B, D*H] or [N, D*H].
@@ -55,9 +58,10 @@ def run_stack(
         if runs is None:
             y, final = run_layer(cells, below, begin[index], rows)
         else:
-            run, final = _run_layer_steps(cells, below, begin[index], rows)
+            adjoints = Adjoints() if is_watched else None
+            run, final = _run_layer_steps(cells, below, begin[index], rows, adjoints)
             runs.append(run)
-            y = run.states[0].flatten(2)
+            y = run.states[0].flatten(-2)
         x = x + y if index and residual else y
         finals.append(final)
     return x, States(finals)
@@ -88,16 +92,26 @@ def run_layer(
 
 
 def _run_layer_steps(
-    cells: Sequence[AnyCell], x: Tensor, state: Any, rows: Rows
+    cells: Sequence[AnyCell], x: Tensor, state: Any, rows: Rows, adjoints: Adjoints | None
 ) -> tuple[Run, State]:
     """As `run_layer`, with all that the layer computed in the place of y."""
-    if native.refusal(cells, x, rows) is None:
+    run, final = _steps(cells, x, state, rows, adjoints)
+    if adjoints is not None:
+        adjoints.watch_output(run.states[0])
+    return run, final
+
+
+def _steps(
+    cells: Sequence[AnyCell], x: Tensor, state: Any, rows: Rows, adjoints: Adjoints | None
+) -> tuple[Run, State]:
+    if native.refusal(cells, x, rows) is None and adjoints is None:
         found = native.run_layer_steps(unroll_direction_steps, cells, x, state, rows)
         if found is not None:
-            run = Run(cells, x, state, rows, found.states)
+            run = Run(cells, x, state, rows, found.states, adjoints=adjoints)
             return (run if found.gates is None else run.with_gates(found.gates)), found.final
-    states, final = unroll_direction_steps(cells, x, _begin(cells, state, rows.batch(x)), rows)
-    return Run(cells, x, state, rows, states), final
+    begin = _begin(cells, state, rows.batch(x))
+    states, final = unroll_direction_steps(cells, x, begin, rows, adjoints)
+    return Run(cells, x, state, rows, states, adjoints=adjoints), final
 
 
 def _begin(cells: Sequence[AnyCell], state: Any, batch: int) -> Any:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from throughtime.cells import AnyCell, CellLike, State
+from throughtime.layers.adjoints import Adjoints, StepNotes
 from throughtime.layers.checks import check_step
 from throughtime.sequences import WHOLE, Rows, without_padding
 
@@ -46,11 +47,19 @@ def unroll(
 
 
 def unroll_steps(
-    cell: CellLike[S], x: Tensor, state: S, rows: Rows = WHOLE, reverse: bool = False
+    cell: CellLike[S],
+    x: Tensor,
+    state: S,
+    rows: Rows = WHOLE,
+    reverse: bool = False,
+    notes: StepNotes | None = None,
 ) -> tuple[S, S]:
-    """As `unroll`, with every field of the state at every step, [T, B, ·], in the place of y."""
+    """As `unroll`, with every field of the state at every step, [T, B, ·], in the place of y.
+
+    Notes, where there are some, tell the gradients of every step.
+    """
     steps, final = [], state
-    for new, after in _visit(cell, x, state, rows, reverse):
+    for new, after in _visit(cell, x, state, rows, reverse, notes):
         steps.append(new)
         final = after
     fields = [_sequence(field, x, rows, reverse) for field in zip(*steps, strict=True)]
@@ -58,7 +67,12 @@ def unroll_steps(
 
 
 def _visit(
-    cell: CellLike[S], x: Tensor, state: S, rows: Rows, reverse: bool
+    cell: CellLike[S],
+    x: Tensor,
+    state: S,
+    rows: Rows,
+    reverse: bool,
+    notes: StepNotes | None = None,
 ) -> Iterator[tuple[S, S]]:
     """Step after step the new state of the rows that go on, and the state of all rows."""
     valid, carried = rows.valid(x), rows.carried(x, reverse)
@@ -67,8 +81,9 @@ def _visit(
     for t in reversed(range(len(steps))) if reverse else range(len(steps)):
         # rows without this step begin afresh as well: what they compute is a number, and dropped
         before = state if carried is None else _choose(carried[t], state, fresh)
-        before = type(state)(*(field[: len(steps[t])] for field in before))
-        new = cell.step(steps[t], before)
+        z = steps[t]
+        before = type(state)(*(field[: len(z)] for field in before))
+        new = cell.step(z, before) if notes is None else notes.step(t, cell, z, before)
         if t == (len(steps) - 1 if reverse else 0):
             check_step(cell, new, before)
         if valid is not None:
@@ -121,13 +136,18 @@ def unroll_directions(
 
 
 def unroll_direction_steps(
-    cells: Sequence[AnyCell], x: Tensor, state: State, rows: Rows = WHOLE
+    cells: Sequence[AnyCell],
+    x: Tensor,
+    state: State,
+    rows: Rows = WHOLE,
+    adjoints: Adjoints | None = None,
 ) -> tuple[State, State]:
-    """As `unroll_directions`, with the states of every step, fields [T, B, D, ·], for y."""
-    found = [
-        unroll_steps(cell, x, type(state)(*(field[d] for field in state)), rows, reverse=d == 1)
-        for d, cell in enumerate(cells)
-    ]
+    """As `unroll_directions`, with the states of every step for y, fields [..., D, ·]."""
+    found = []
+    for d, cell in enumerate(cells):
+        start = type(state)(*(field[d] for field in state))
+        notes = None if adjoints is None else adjoints.new_notes()
+        found.append(unroll_steps(cell, x, start, rows, d == 1, notes))
     states, finals = zip(*found, strict=True)
-    fields = [torch.stack(field, dim=2) for field in zip(*states, strict=True)]
+    fields = [torch.stack(field, dim=-2) for field in zip(*states, strict=True)]
     return type(state)(*fields), type(state)(*map(torch.stack, zip(*finals, strict=True)))

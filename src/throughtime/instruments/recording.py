@@ -1,0 +1,232 @@
+"""One call of a recurrent module, kept: what every layer computed, and its gradients."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from throughtime.cells import Inside, Zoneout
+from throughtime.errors import OptionError
+from throughtime.instruments.padding import padded, padded_run
+from throughtime.layers.adjoints import Adjoints, spread
+from throughtime.layers.run import Run
+
+_SOURCES = ("inputs", "states", "weights")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One call of a recurrent module.
+
+    Args:
+        name: of the module in the watched model; "" where it is the model itself.
+        step: which step of the tape, from 0.
+        layers: from the input upwards.
+    """
+
+    name: str
+    step: int
+    layers: Sequence[LayerRecording]
+
+
+class LayerRecording:
+    """One layer in one call: tensors without a graph, [T, B, ...], rows as in the user's batch.
+
+    Zeros where a row has no step. Gradients are those of the last backward pass through the call.
+
+    Args:
+        run: what the layer computed, with its graph.
+        order: of packed rows, see `Observer.see`.
+        what: the parts to keep, of `keep.PARTS`.
+    """
+
+    def __init__(self, run: Run, order: Tensor | None, what: Collection[str]) -> None:
+        self._what, self._order = frozenset(what), order
+        self._adjoints = run.adjoints
+        kept = _detached(run, "weights" in what)
+        self._inside = None
+        if not self._what.issuperset(_SOURCES) and self._what & {"gates", "pre_activations"}:
+            if kept.gates is None or "pre_activations" in what:
+                self._inside = padded_run(kept, order).inside()
+        self._run = _without(kept, self._what)
+        self._versions = self._count_changes()
+
+    @property
+    def run(self) -> Run:
+        """Cells, inputs and states of the call.
+
+        Raises:
+            OptionError: inputs, states or weights were not kept, or numbers were changed in place.
+        """
+        self._need(*_SOURCES)
+        return self._whole
+
+    @property
+    def x(self) -> Tensor:
+        """What the layer got, after dropout, [T, B, I]."""
+        self._need("inputs")
+        return self._whole.x
+
+    @property
+    def states(self) -> Any:
+        """The state after every step, fields [T, B, D, ·]."""
+        self._need("states")
+        return self._whole.states
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """T and B."""
+        steps, batch = self._whole.x.shape[:2]
+        return steps, batch
+
+    @property
+    def num_directions(self) -> int:
+        """D."""
+        return len(self._run.cells)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the layer's cells show their gates."""
+        return all(hasattr(cell, "inside") for cell in self._run.cells)
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether a backward pass went through the call."""
+        return self._adjoints is not None and self._adjoints.are_known
+
+    @property
+    def valid(self) -> Tensor | None:
+        """Which rows have a step t, bool [T, B]; None where all have."""
+        return self._whole.rows.valid(self._whole.x)
+
+    @property
+    def gates(self) -> dict[str, Tensor]:
+        """The gates by name, [T, B, D, H]; none of a cell that does not show them."""
+        self._need("gates")
+        known = self._whole.gates
+        return self._look_inside().gates if known is None else known
+
+    @property
+    def pre_activations(self) -> dict[str, Tensor]:
+        """What the gates are activations of, [T, B, D, H]."""
+        self._need("pre_activations")
+        return self._look_inside().pre_activations
+
+    @property
+    def dy(self) -> Tensor:
+        """dL/dh_t by all that reads the output of step t, [T, B, D, P].
+
+        What came to h_t through the layer's own later steps is not in it.
+        """
+        adjoints = self._need_gradients()
+        h = self._whole.states[0]
+        return torch.zeros_like(h) if adjoints.dy is None else self._padded(adjoints.dy)
+
+    @property
+    def dstates(self) -> Any:
+        """dL/dh_t in all, and dL/d of every other field of the state, fields [T, B, D, ·]."""
+        adjoints, states = self._need_gradients(), self._whole.states
+        fields = [
+            self._of_notes([notes.states.get(name, {}) for notes in adjoints.notes], field)
+            for name, field in zip(states._fields, states, strict=True)
+        ]
+        return type(states)(*fields)
+
+    @property
+    def dpre_activations(self) -> dict[str, Tensor]:
+        """dL/d of every pre-activation by its gate, [T, B, D, H]."""
+        adjoints = self._need_gradients()
+        c_or_h = self._whole.states[-1]
+        names = adjoints.notes[0].pre_activations
+        return {
+            name: self._of_notes([notes.pre_activations[name] for notes in adjoints.notes], c_or_h)
+            for name in names
+        }
+
+    @cached_property
+    def _whole(self) -> Run:
+        return padded_run(self._run, self._order)
+
+    def _look_inside(self) -> Inside:
+        if self._inside is None:
+            with torch.no_grad():
+                self._inside = self.run.inside()
+        return self._inside
+
+    def _padded(self, sequence: Tensor) -> Tensor:
+        return padded(sequence, self._run.rows, self._order)
+
+    def _of_notes(self, steps: Sequence[dict[int, Tensor]], like: Tensor) -> Tensor:
+        """What the loop noted, as a sequence like the one given, [T, B, D, ·]."""
+        found = [spread(own, like[:, :, d]) for d, own in enumerate(steps)]
+        full = torch.stack(found, dim=2)
+        return full if self._order is None else full.index_select(1, self._order)
+
+    def _need(self, *parts: str) -> None:
+        """Refuses to show what was not kept, or is no longer what it was."""
+        for part in parts:
+            if part not in self._what:
+                raise OptionError(
+                    f"{part} must be on the tape, it keeps {', '.join(sorted(self._what))}; add "
+                    f"{part!r} to Keep(what=...)."
+                )
+        if self._count_changes() != self._versions:
+            raise OptionError(
+                "a tape's numbers must be those of the call, the layer's input or output was "
+                "changed in place; change a copy."
+            )
+
+    def _need_gradients(self) -> Adjoints:
+        self._need("gradients")
+        if self._adjoints is None or not self._adjoints.are_known:
+            raise OptionError(
+                "gradients must come from a backward pass through the call, the tape has seen "
+                "none; call loss.backward() before, with gradients enabled."
+            )
+        return self._adjoints
+
+    def _count_changes(self) -> list[int]:
+        run = self._run
+        kept = [run.x, *run.states, *(run.gates or {}).values()]
+        return [tensor._version for tensor in kept if not tensor.is_inference()]
+
+
+def _detached(run: Run, copies_weights: bool) -> Run:
+    """The same numbers without their graph."""
+    start = None if run.start is None else type(run.start)(*(f.detach() for f in run.start))
+    states = type(run.states)(*(field.detach() for field in run.states))
+    gates = None if run.gates is None else {n: gate.detach() for n, gate in run.gates.items()}
+    cells = [_copy(cell, copies_weights) for cell in run.cells]
+    return Run(cells, run.x.detach(), start, run.rows, states, gates)
+
+
+def _without(run: Run, what: frozenset[str]) -> Run:
+    """The run with nothing but shapes where numbers are not to be kept."""
+    if "inputs" not in what:
+        run = run._replace(x=_shape_of(run.x))
+    if "states" not in what:
+        run = run._replace(states=type(run.states)(*map(_shape_of, run.states)))
+    return run if "gates" in what else run._replace(gates=None)
+
+
+def _shape_of(tensor: Tensor) -> Tensor:
+    """A tensor of that shape that takes no memory."""
+    return tensor.new_zeros(()).expand(tensor.shape)
+
+
+def _copy(cell: Any, copies_weights: bool) -> Any:
+    """The cell over weights without a graph: copies, or the same numbers."""
+    if isinstance(cell, Zoneout):
+        return replace(cell, cell=_copy(cell.cell, copies_weights))
+    if isinstance(cell, nn.Module):
+        return copy.deepcopy(cell).requires_grad_(False) if copies_weights else cell
+    own = {n: value.detach() for n, value in vars(cell).items() if isinstance(value, Tensor)}
+    if copies_weights:
+        own = {name: value.clone() for name, value in own.items()}
+    return replace(cell, **own)
