@@ -47,7 +47,7 @@ class Run(NamedTuple):
                         "gates and pre_activations must come from a cell that has the method "
                         f"`inside`, got {type(cell).__name__}; give it one or look at its states."
                     )
-                found.append(cell.inside(cell.project(x), self._states_before(d)))
+                found.append(cell.inside(cell.project(x), self.states_before(d)))
         gates, pre_activations = (
             {
                 name: torch.stack([without_padding(part[name], valid) for part in parts], dim=2)
@@ -87,7 +87,7 @@ class Run(NamedTuple):
         ]
         return Run(cells, x, start, self.rows, states)
 
-    def _states_before(self, d: int) -> Any:
+    def states_before(self, d: int) -> Any:
         """What every step of a direction began with, fields [T, B, ·].
 
         h_{t-1}, in the reverse direction h_{t+1}; the initial state at a row's first step there,
