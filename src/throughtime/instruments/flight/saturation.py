@@ -33,8 +33,8 @@ def saturation(layer: LayerRecording, direction: int) -> dict[str, Any]:
     """How many values of each gate lie at the ends of its range, and how many units are stuck.
 
     A unit is stuck where its gate lies within 1 % of one and the same end at all of some `STEPS`
-    steps and rows, other than the end that remembers (forget and update open, input shut); it is dead where
-    its h is zero at all of them.
+    steps and all rows, other than the end that remembers (forget and update open, input shut); it
+    is dead where its h is zero at all of them.
 
     Args:
         layer: of a tape.
