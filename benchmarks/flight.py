@@ -37,6 +37,8 @@ from throughtime.tasks.replay import replay
 
 SEEDS = range(1, 11)
 BATCH, WINDOW = 16, 64
+LONG = 128
+"""The window of the runs that explode: more steps, more factors."""
 HEALTHY = ["lstm"] * 4 + ["gru"] * 3 + ["rnn"] * 3
 """Cells of the healthy runs, by seed."""
 
@@ -54,15 +56,17 @@ class Place:
     folder: Path
     seconds: float
 
-    def train(self, name: str, cell: str, updates: int, seed: int, **training: Any) -> Path:
+    def train(
+        self, name: str, cell: str, updates: int, seed: int, window: int = WINDOW, **training: Any
+    ) -> Path:
         """Trains on the beginning of the text, `updates` windows of it; gives the run."""
         file = self.folder / f"{name}.txt"
-        file.write_text(self.text[: updates * BATCH * WINDOW + 1])
+        file.write_text(self.text[: updates * BATCH * window + 1])
         run = self.folder / f"{name}-{seed}"
         options = LanguageModelOptions(
             TextOptions(paths=(str(file),), validation_share=0.0),
             ModelOptions(cell=cell, hidden=128, layers=1, dropout=0.0),
-            TrainingOptions(batch=BATCH, window=WINDOW, epochs=1, seed=seed, threads=1, **training),
+            TrainingOptions(batch=BATCH, window=window, epochs=1, seed=seed, threads=1, **training),
         )
         try:
             train(options, run, lambda line: None)
@@ -78,7 +82,7 @@ def warnings_of(run: Path) -> list[dict[str, Any]]:
 
 def explode(place: Place, seed: int) -> dict[str, Any]:
     """An IRNN until a number is not finite."""
-    run = place.train("explode", "irnn", MOST_UPDATES, seed, lr=EXPLODING, clip=0.0)
+    run = place.train("explode", "irnn", MOST_UPDATES, seed, LONG, lr=EXPLODING, clip=0.0)
     found = warnings_of(run)
     if not (run / record.CRASH).is_dir():
         return {"seed": seed, "ended": "did not explode", "ok": False}
@@ -145,13 +149,14 @@ def main() -> None:
     parser.add_argument("--text", type=Path, help="default: Python's standard library")
     parser.add_argument("--out", type=Path, default=Path("runs/flight"), help="new folder")
     parser.add_argument("--seconds", type=float, default=120.0, help="of a healthy run")
+    parser.add_argument("--seeds", type=int, nargs="+", choices=SEEDS, default=list(SEEDS))
     arguments = parser.parse_args()
     text = read_text([arguments.text]) if arguments.text else standard_library()
     record.create(arguments.out)
     place = Place(text.text, arguments.out, arguments.seconds)
     for name in arguments.shows:
         rows = []
-        for seed in SEEDS:
+        for seed in arguments.seeds:
             rows.append(SHOWS[name](place, seed))
             print(
                 name, *(f"{key} {value}" for key, value in rows[-1].items()), sep=" | ", flush=True

@@ -23,6 +23,6 @@ def replay(run: Path, /) -> None:
         print("every number is finite")
     elif found.place.passage == "norm":
         print("every number is finite, but the squares of the gradient add up to more than fits")
-        print(f"the longest: {found.place}")
+        print(f"the largest state or gradient: {found.place}")
     else:
         print(f"the first that is not finite: {found.place}")

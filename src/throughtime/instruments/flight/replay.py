@@ -49,7 +49,7 @@ def replay(folder: Path, model: nn.Module, step: Step) -> Replay:
     Weights that are not finite come first, then the batch and the carry; then modules in the
     order in which they give results, within a recurrent one layer by layer and step by step; the
     loss; and the gradients on their way back. Where all of them are finite and only the norm is
-    not, because squares add up beyond the largest number, it is the longest dL/dh_t.
+    not, because squares add up beyond the largest number, it is the largest h or dL/dh of all.
 
     Args:
         folder: of the run, or its folder `crash`.
@@ -78,7 +78,7 @@ def replay(folder: Path, model: nn.Module, step: Step) -> Replay:
     value = float(loss.detach())
     place = _before(kept, model) or search.find(loss.detach())
     if place is None and not math.isfinite(norm):
-        place = search.longest()
+        place = search.largest()
     is_exact = _same(kept.loss, value) and _same(kept.norm, norm)
     return Replay(kept.update, value, norm, is_exact, place)
 

@@ -106,10 +106,10 @@ class Search:
                 return Place("forward", "the loss", "its value", float(loss.detach()))
         return None
 
-    def longest(self) -> Place | None:
-        """The longest dL/dh_t of all, where every number is finite and their norm is not."""
+    def largest(self) -> Place | None:
+        """The largest h or dL/dh of all, where every number is finite and their norm is not."""
         found = [
-            _longest(name, index, direction, layer)
+            _largest(name, index, direction, layer)
             for name in self.tape.names
             for recording in self.tape.recordings(name)
             for index, layer in enumerate(recording.layers)
@@ -202,16 +202,18 @@ def _in_tensor(
     return Place(passage, event.module, event.what, value, index, **axes)  # type: ignore[arg-type]
 
 
-def _longest(name: str, index: int, direction: int, layer: LayerRecording) -> Place:
-    d = layer.dstates[0][:, :, direction]
-    place = int(d.abs().argmax())
-    batch, units = d.shape[1:]
+def _largest(name: str, index: int, direction: int, layer: LayerRecording) -> Place:
+    pairs = (("h", layer.states[0]), ("dL/dh", layer.dstates[0]))
+    what, values = max(pairs, key=lambda pair: float(pair[1][:, :, direction].abs().max()))
+    own = values[:, :, direction]
+    batch, units = own.shape[1:]
+    place = int(own.abs().argmax())
     time, row, unit = place // (batch * units), place // units % batch, place % units
     return Place(
         "norm",
         name,
-        "dL/dh, the largest of all,",
-        float(d[time, row, unit]),
+        what,
+        float(own[time, row, unit]),
         layer=index,
         direction=DIRECTIONS[direction],
         time=time,
