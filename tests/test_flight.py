@@ -138,7 +138,7 @@ def test_a_run_of_an_earlier_version_goes_on_and_begins_to_record(tmp_path, monk
         stop_at(patched, 20)
         train(tiny_options(tmp_path, record_every=0), tmp_path / "run", quiet)
     config = tmp_path / "run" / record.CONFIG
-    config.write_text(config.read_text().replace("  record_every: 0\n", ""))
+    config.write_text(config.read_text().replace("    record_every: 0\n", ""))
     checkpoint = torch.load(tmp_path / "run" / record.CHECKPOINT, weights_only=True)
     del checkpoint["flight"]
     torch.save(checkpoint, tmp_path / "run" / record.CHECKPOINT)
@@ -191,5 +191,5 @@ def test_what_cannot_be_recorded_is_refused(tmp_path):
     with pytest.raises(OptionError, match="every must be at least 1, got 0"):
         tt.FlightRecorder(tt.RNN(I, H), tmp_path, every=0)
     with tt.FlightRecorder(tt.RNN(I, H), tmp_path) as recorder:
-        with pytest.raises(OptionError, match=r"batch\.1 must be tensors, .*got Path"):
+        with pytest.raises(OptionError, match=r"batch\.1 must be tensors, .*got PosixPath"):
             recorder.before_step((torch.ones(1), Path()))

@@ -78,7 +78,11 @@ class Search:
                 hook = partial(self._see_gradient, name, call, is_recurrent)
                 tensor.register_hook(hook)  # type: ignore[no-untyped-call]
 
-    def _see_gradient(self, name: str, call: int, is_recurrent: bool, gradient: Tensor) -> None:
+    def _see_gradient(
+        self, name: str, call: int, is_recurrent: bool, gradient: Tensor | None
+    ) -> None:
+        if gradient is None:  # of a result that nothing reads
+            return
         event = Event(name, call, "gradient of the output", gradient.detach().clone())
         self._backward.append(event)
         if is_recurrent:
