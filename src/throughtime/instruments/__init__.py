@@ -23,6 +23,7 @@ from throughtime.instruments.figures_units import (
 )
 from throughtime.instruments.find_units import PROPERTIES, find_units
 from throughtime.instruments.fixed_points import fixed_points
+from throughtime.instruments.flight import FlightRecorder, Place, Replay, replay
 from throughtime.instruments.found_units import FoundUnits
 from throughtime.instruments.gates import gates
 from throughtime.instruments.gradient_flow import gradient_flow
@@ -41,12 +42,15 @@ from throughtime.instruments.weight_gradient import weight_gradient, weight_shar
 __all__ = [
     "PROPERTIES",
     "Credit",
+    "FlightRecorder",
     "FoundUnits",
     "Horizon",
     "Keep",
     "LayerRecording",
+    "Place",
     "Reading",
     "Recording",
+    "Replay",
     "Tape",
     "Unit",
     "UnitText",
@@ -76,6 +80,7 @@ __all__ = [
     "jacobians",
     "lyapunov",
     "matching",
+    "replay",
     "saliency",
     "save_figure",
     "units",
