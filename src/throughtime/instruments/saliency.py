@@ -181,7 +181,7 @@ def _baseline(baseline: Tensor | float, x: Tensor) -> Tensor:
         ) from error
 
 
-def _is_there(lengths: Tensor | Sequence[int], shape: tuple[int, int]) -> Tensor:
+def _is_there(lengths: Tensor | Sequence[int], shape: Sequence[int]) -> Tensor:
     """Which rows have a step t, bool [T, B]."""
     steps, batch = shape
     found = torch.as_tensor(lengths)
