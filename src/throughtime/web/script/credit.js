@@ -1,0 +1,76 @@
+// Credit: which loss teaches which step.
+
+const CREDIT = {
+  id: "credit",
+  title: "Credit",
+  about: "Each row of the picture is the loss of one step t, each column a state k before it; the colour is the norm of dL_t/dh_k. A bright band along the diagonal only: the network learns from the recent past alone.",
+  build(place) {
+    const runs = having("credit");
+    if (!runs.length) return () => {};
+    const layer = chooser("Layer", "credit.layer", () => namesOf(runs, (part) => part.layers));
+    const lines = chart("credit.lag", "Credit by lag");
+    const heats = panels(place, [layer.element], runs, (_, { index }) =>
+      chart(`credit.matrix.${index}`, "Which loss teaches which step", "credit.matrix"), lines);
+    return () => {
+      const name = layer.update();
+      const at = runs.filter(({ part }) => part.layers.includes(name))
+        .map((one) => ({ ...one, layer: one.part.layers.indexOf(name) }));
+      drawCreditLines(lines, at);
+      heats.each(({ index }, heat) => {
+        const one = at.find((shown) => shown.index === index);
+        heat.element.hidden = !one;
+        if (one) drawCreditMatrix(heat, one);
+      });
+    };
+  },
+};
+
+// The memory horizon in words, with its interval.
+function horizonWords({ horizon, interval }, layer) {
+  const steps = (value) => value === null ? "beyond what was measured" : number(value);
+  const [low, high] = interval[layer];
+  return horizon[layer] === null
+    ? "its memory horizon lies beyond what was measured"
+    : `its memory horizon is ${number(horizon[layer])} steps (95 %: ${steps(low)} to ${steps(high)})`;
+}
+
+function drawCreditLines(lines, at) {
+  const series = at.map((one) => {
+    const mean = line(one.part.by_lag, one.layer);
+    return { ...one, lag: flat(one.part.lag), share: mean.map((value) => value / mean[0]) };
+  });
+  lines.draw({
+    traces: series.map(({ index, lag, share }) => runLine(index, lag, share, {
+      hovertemplate: "lag %{x}: %{y:.2e}<extra>%{fullData.name}</extra>",
+    })),
+    layout: {
+      xaxis: axis("lag t − k in steps"), yaxis: logAxis("share of lag 0"), ...level(0.01, "1 %"),
+      showlegend: true,
+    },
+    summary: series.map(({ run, part, layer }) => `${run.name}: ${horizonWords(part, layer)}.`).join(" "),
+    numbers: () => table("Mean credit as a share of lag 0, and the memory horizon",
+      ["lag", ...series.map(({ run }) => run.name)],
+      [...longest(series, ({ share }) => share).map((lag) => [lag, ...series.map(({ share }) => share[lag])]),
+        ["horizon, with its 95 % interval", ...series.map(({ part, layer }) => horizonWords(part, layer))]]),
+  });
+}
+
+function drawCreditMatrix(heat, { run, part, layer }) {
+  const norms = matrix(part.norm, layer);
+  const top = norms.reduce((high, row) => row.reduce((most, value) => value > most ? value : most, high), 0);
+  heat.draw({
+    traces: [{
+      ...heatmap(flat(part.state_step), flat(part.loss_step), norms.map((row) => Array.from(row, safeLog)),
+        "log<sub>10</sub> |dL<sub>t</sub>/dh<sub>k</sub>|", "loss t = %{y}, state k = %{x}: 10<sup>%{z:.2f}</sup>"),
+      zmax: safeLog(top), zmin: safeLog(top) - 6,
+    }],
+    layout: {
+      xaxis: axis("state at step k"), yaxis: axis("loss at step t", { autorange: "reversed" }),
+      plot_bgcolor: NOTHING, height: 380,
+    },
+    summary: `${run.name}: ${horizonWords(part, layer)}.`,
+    numbers: () => table(`${run.name}: norm of dL_t/dh_k, by t (rows) and k (columns)`,
+      ["t", ...Array.from(flat(part.state_step), String)],
+      norms.map((row, t) => [flat(part.loss_step)[t], ...row])),
+  });
+}
