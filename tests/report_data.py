@@ -21,11 +21,10 @@ from throughtime.web import (
     Units,
 )
 
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>&lt;\u2028\ud800]]>--><!--"
+"""Text that would do harm where it were read as markup."""
+
 WORDS = 'She said "to be, or not to be" and left.\n'
-REASONS = {
-    "flow": "This run kept no flight record.",
-    "credit": "This run has no text to read.",
-}
 
 
 def make_report(
@@ -71,8 +70,6 @@ def make_credit(draw, decay, layers, steps=60):
     norm = np.where(
         lag >= 0, decay ** np.maximum(lag, 0) * draw.uniform(0.5, 1.5, lag.shape), np.nan
     )
-    horizon = np.log(0.01) / np.log(decay)
-    known = horizon if horizon < steps else None
     return Credit(
         layers,
         loss_step=step,
@@ -80,8 +77,7 @@ def make_credit(draw, decay, layers, steps=60):
         norm=np.stack([norm] * len(layers)),
         lag=step,
         by_lag=np.stack([decay**step] * len(layers)),
-        horizon=[known] * len(layers),
-        interval=[(0.8 * horizon, known and 1.2 * horizon)] * len(layers),
+        horizon=[f"{round(np.log(0.01) / np.log(decay))} steps"] * len(layers),
         sampling="Every step of one window of 60.",
     )
 
@@ -91,11 +87,10 @@ def make_gates(draw, hidden, layers):
     names = ("input", "forget", "output")
     values = draw.beta(2, [[[1.0]], [[0.5]], [[2.0]]], (3, hidden, 400))
     share = np.stack([np.histogram(gate, edges)[0] / gate.size for gate in values])
+    edges = np.stack([edges] * 3)
     left, right = (values < 0.1).mean(2), (values > 0.9).mean(2)
     time = -1 / np.log(values[1]).mean(1)
-    return Gates(
-        0.1, 0.9, [GateLayer(l, names, edges, share, left, right, time) for l in layers], ""
-    )
+    return Gates(0.1, [GateLayer(l, names, edges, share, left, right, time) for l in layers], "")
 
 
 def make_units(draw, hidden, steps, layers, text=WORDS):
@@ -107,7 +102,7 @@ def make_units(draw, hidden, steps, layers, text=WORDS):
     return Units(
         tokens,
         [LayerUnits(layer, np.arange(hidden), signals) for layer in layers],
-        [FoundUnit("inside quotes", layers[0], "h", 5, 0.93, 0.11)],
+        [FoundUnit("inside quotes", layers[0], "h", 5, "AUC", 0.93, 0.61)],
         f"All {hidden} units at {steps} tokens.",
     )
 

@@ -13,10 +13,11 @@ from throughtime.web.data import (
     LayerUnits,
     Missing,
     ReportData,
+    Section,
     Spectra,
     Units,
 )
-from throughtime.web.page import MOST_BYTES, MOST_RUNS, build_page
+from throughtime.web.page import MOST_BYTES, MOST_RUNS, build_page, check_comparable
 
 __all__ = [
     "MOST_BYTES",
@@ -33,7 +34,9 @@ __all__ = [
     "LayerUnits",
     "Missing",
     "ReportData",
+    "Section",
     "Spectra",
     "Units",
     "build_page",
+    "check_comparable",
 ]

@@ -85,13 +85,10 @@ class Credit:
     """Lags t - k, [K]."""
 
     by_lag: Floats
-    """Mean of the norm over all pairs of a lag, [L, K]."""
+    """Mean of the norm over all pairs of a lag, as a share of that at lag 0, [L, K]."""
 
-    horizon: Sequence[float | None]
-    """Per layer the lag where `by_lag` falls under 1 % of lag 0; None if it never does."""
-
-    interval: Sequence[tuple[float | None, float | None]]
-    """Per layer the 95 % interval of the horizon over rows; None beyond the longest lag."""
+    horizon: Sequence[str]
+    """Per layer, in words, the lag where that falls under 1 %, with its interval."""
 
     sampling: str
 
@@ -103,16 +100,16 @@ class GateLayer:
     layer: str
     gates: Sequence[str]
     edges: Floats
-    """Bounds of the bins of a gate's value, [bins + 1]."""
+    """Bounds of the bins of each gate's value, [G, bins + 1]."""
 
     share: Floats
     """Share of all values in each bin, [G, bins]."""
 
     left: Floats
-    """Per unit, the share of steps below `low`, [G, H]."""
+    """Per unit, the share of steps within `margin` of the gate's lower bound, [G, H]."""
 
     right: Floats
-    """Per unit, the share of steps above `high`, [G, H]."""
+    """The same of its upper bound, [G, H]."""
 
     time_constant: Floats | None
     """Per unit, -1 / mean log f in steps, [H]; None for a cell without a gate that forgets."""
@@ -122,8 +119,9 @@ class GateLayer:
 class Gates:
     """How open gates are."""
 
-    low: float
-    high: float
+    margin: float
+    """Distance from a bound within which a gate counts as saturated."""
+
     layers: Sequence[GateLayer]
     sampling: str
 
@@ -148,11 +146,14 @@ class FoundUnit:
     layer: str
     signal: str
     unit: int
+    measure: str
+    """What the score is: `AUC`."""
+
     score: float
     """On held-out text."""
 
     baseline: float
-    """The score that chance gives."""
+    """The score that 95 % of searches for a shifted property stay below."""
 
 
 @dataclass(frozen=True)
@@ -254,3 +255,7 @@ class ReportData:
     units: Units | Missing
     spectra: Spectra | Missing
     points: FixedPoints | Missing
+
+
+Section = Curves | Flow | Credit | Gates | Units | Spectra | FixedPoints | Missing
+"""What stands in a field of `ReportData`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Template
 
@@ -34,7 +34,8 @@ def build_page(runs: Sequence[ReportData]) -> str:
     script shows as text.
 
     Args:
-        runs: what was measured, one entry per run; 1 to 4 of the same task.
+        runs: what was measured, one entry per run; 1 to 4 of the same task, each with a name of
+            its own.
 
     Returns:
         HTML.
@@ -42,7 +43,7 @@ def build_page(runs: Sequence[ReportData]) -> str:
     Raises:
         OptionError: no runs, too many, of different tasks, or more data than a page may hold.
     """
-    _check(runs)
+    check_comparable({run.name: run.task for run in runs})
     from plotly.offline import get_plotlyjs
 
     plotly = get_plotlyjs().replace("\r\n", "\n")  # as browsers read it, before they hash it
@@ -64,17 +65,26 @@ def build_page(runs: Sequence[ReportData]) -> str:
     return page
 
 
-def _check(runs: Sequence[ReportData]) -> None:
-    if not 1 <= len(runs) <= MOST_RUNS:
+def check_comparable(tasks: Mapping[str, str]) -> None:
+    """Refuses runs that no page can show side by side.
+
+    Args:
+        tasks: what each run learnt, by the name of the run.
+
+    Raises:
+        OptionError: no runs, too many, or of different tasks.
+    """
+    if not 1 <= len(tasks) <= MOST_RUNS:
         raise OptionError(
-            f"a page shows 1 to {MOST_RUNS} runs, got {len(runs)}; inspect fewer at a time."
+            f"a page shows 1 to {MOST_RUNS} runs, got {len(tasks)}; inspect fewer at a time."
         )
-    other = next((run for run in runs if run.task != runs[0].task), None)
-    if other:
-        raise OptionError(
-            f"the runs of a page must have learnt the same task, got {runs[0].task} "
-            f"({runs[0].name}) and {other.task} ({other.name}); inspect them one at a time."
-        )
+    (first, task), *others = tasks.items()
+    for name, other in others:
+        if other != task:
+            raise OptionError(
+                f"the runs of a page must have learnt the same task, got {task} ({first}) and "
+                f"{other} ({name}); inspect them one at a time."
+            )
 
 
 def _policy(*scripts: str) -> str:

@@ -9,12 +9,16 @@ const CREDIT = {
     if (!runs.length) return () => {};
     const layer = chooser("Layer", "credit.layer", () => namesOf(runs, (part) => part.layers));
     const lines = chart("credit.lag", "Credit by lag");
+    const horizon = make("p", { class: "finding" });
     const heats = panels(place, [layer.element], runs, (_, { index }) =>
       chart(`credit.matrix.${index}`, "Which loss teaches which step", "credit.matrix"), lines);
+    lines.element.before(horizon);
     return () => {
       const name = layer.update();
       const at = runs.filter(({ part }) => part.layers.includes(name))
         .map((one) => ({ ...one, layer: one.part.layers.indexOf(name) }));
+      horizon.textContent = `Memory horizon, the lag where credit falls under 1 %: ${at
+        .map(({ run, part, layer: l }) => `${run.name} ${part.horizon[l]}`).join("; ")}.`;
       drawCreditLines(lines, at);
       heats.each(({ index }, heat) => {
         const one = at.find((shown) => shown.index === index);
@@ -25,20 +29,9 @@ const CREDIT = {
   },
 };
 
-// The memory horizon in words, with its interval.
-function horizonWords({ horizon, interval }, layer) {
-  const steps = (value) => value === null ? "beyond what was measured" : number(value);
-  const [low, high] = interval[layer];
-  return horizon[layer] === null
-    ? "its memory horizon lies beyond what was measured"
-    : `its memory horizon is ${number(horizon[layer])} steps (95 %: ${steps(low)} to ${steps(high)})`;
-}
-
 function drawCreditLines(lines, at) {
-  const series = at.map((one) => {
-    const mean = line(one.part.by_lag, one.layer);
-    return { ...one, lag: flat(one.part.lag), share: mean.map((value) => value / mean[0]) };
-  });
+  const series = at.map((one) =>
+    ({ ...one, lag: flat(one.part.lag), share: line(one.part.by_lag, one.layer) }));
   lines.draw({
     traces: series.map(({ index, lag, share }) => runLine(index, lag, share, {
       hovertemplate: "lag %{x}: %{y:.2e}<extra>%{fullData.name}</extra>",
@@ -47,11 +40,11 @@ function drawCreditLines(lines, at) {
       xaxis: axis("lag t − k in steps"), yaxis: logAxis("share of lag 0"), ...level(0.01, "1 %"),
       showlegend: true,
     },
-    summary: series.map(({ run, part, layer }) => `${run.name}: ${horizonWords(part, layer)}.`).join(" "),
+    summary: series.map(({ run, part, layer }) => `${run.name}: memory horizon ${part.horizon[layer]}.`).join(" "),
     numbers: () => table("Mean credit as a share of lag 0, and the memory horizon",
       ["lag", ...series.map(({ run }) => run.name)],
       [...longest(series, ({ share }) => share).map((lag) => [lag, ...series.map(({ share }) => share[lag])]),
-        ["horizon, with its 95 % interval", ...series.map(({ part, layer }) => horizonWords(part, layer))]]),
+        ["memory horizon", ...series.map(({ part, layer }) => part.horizon[layer])]]),
   });
 }
 
@@ -68,7 +61,7 @@ function drawCreditMatrix(heat, { run, part, layer }) {
       xaxis: axis("state at step k"), yaxis: axis("loss at step t", { autorange: "reversed" }),
       plot_bgcolor: NOTHING, height: 380,
     },
-    summary: `${run.name}: ${horizonWords(part, layer)}.`,
+    summary: `${run.name}: memory horizon ${part.horizon[layer]}.`,
     numbers: () => table(`${run.name}: norm of dL_t/dh_k, by t (rows) and k (columns)`,
       ["t", ...Array.from(flat(part.state_step), String)],
       norms.map((row, t) => [flat(part.loss_step)[t], ...row])),

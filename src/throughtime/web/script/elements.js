@@ -42,14 +42,21 @@ function numbers(id, title) {
     if (details.open && build) details.replaceChildren(details.firstChild, build());
   };
   const opened = () => new Set(state.get("open").split(",").filter(Boolean));
-  details.open = opened().has(id);
   details.addEventListener("toggle", () => {
     const all = opened();
+    if (details.open === all.has(id)) return;
     if (details.open) all.add(id); else all.delete(id);
     state.set("open", [...all].join(","));
     fill();
   });
-  return { details, show(latest) { build = latest; fill(); } };
+  return {
+    details,
+    show(latest) {
+      build = latest;
+      details.open = opened().has(id);
+      fill();
+    },
+  };
 }
 
 function button(text, action, label = text) {

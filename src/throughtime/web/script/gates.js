@@ -3,7 +3,7 @@
 const GATES = {
   id: "gates",
   title: "Gates",
-  about: "A gate near 0 or near 1 hardly learns. In the map every mark is one unit: far right it stands open most of the time, far up it is shut most of the time.",
+  about: "A gate that is all open or all shut hardly learns. In the map every mark is one unit: far right its gate is at the top of its range most of the time, far up at the bottom.",
   build(place) {
     const runs = having("gates");
     if (!runs.length) return () => {};
@@ -35,7 +35,7 @@ const GATES = {
 
 function drawShare(share, at, word) {
   const bars = at.map(({ run, index, gates, row }) => {
-    const edges = flat(gates.edges);
+    const edges = line(gates.edges, row);
     const middles = Array.from(edges.subarray(1), (edge, i) => (edge + edges[i]) / 2);
     return { run, index, edges, middles, parts: line(gates.share, row) };
   });
@@ -45,7 +45,7 @@ function drawShare(share, at, word) {
       hovertemplate: "%{x:.2f}: %{y:.1%}<extra>%{fullData.name}</extra>",
     })),
     layout: {
-      xaxis: axis(`value of the ${word} gate`, { range: [0, 1] }),
+      xaxis: axis(`value of the ${plain(word)} gate`),
       yaxis: axis("share of all values", { tickformat: ".0%", rangemode: "tozero" }), showlegend: true,
     },
     summary: bars.map(({ run, parts }) =>
@@ -58,24 +58,24 @@ function drawShare(share, at, word) {
 }
 
 function drawMap(map, at, word) {
-  const low = at[0]?.part.low, high = at[0]?.part.high;
+  const margin = at[0].part.margin;
   const units = at.map((one) => ({ ...one, left: line(one.gates.left, one.row), right: line(one.gates.right, one.row) }));
   map.draw({
     traces: units.map(({ index, left, right }) => runPoints(index, right, left, {
       text: Array.from(left, (_, unit) => `unit ${unit}`),
-      hovertemplate: "%{text}: shut %{y:.1%}, open %{x:.1%}<extra>%{fullData.name}</extra>",
+      hovertemplate: "%{text}: bottom %{y:.1%}, top %{x:.1%}<extra>%{fullData.name}</extra>",
     })),
     layout: {
-      xaxis: axis(`share of steps above ${high}`, { tickformat: ".0%", range: [-0.03, 1.03] }),
-      yaxis: axis(`share of steps below ${low}`, { tickformat: ".0%", range: [-0.03, 1.03] }),
+      xaxis: axis(`share of steps within ${margin} of the top`, { tickformat: ".0%", range: [-0.03, 1.03] }),
+      yaxis: axis(`share of steps within ${margin} of the bottom`, { tickformat: ".0%", range: [-0.03, 1.03] }),
       shapes: [{ type: "line", x0: 0, y0: 1, x1: 1, y1: 0, line: { color: "#999999", width: 1, dash: "dot" } }],
       showlegend: true,
     },
     summary: units.map(({ run, left, right }) => `${run.name}, ${word} gate: ` +
-      `${left.filter((share) => share > 0.5).length} of ${left.length} units shut more than half of the time, ` +
-      `${right.filter((share) => share > 0.5).length} open.`).join(" "),
-    numbers: () => table(`Share of steps at which a unit's ${word} gate is below ${low} or above ${high}`,
-      ["run and unit", "below", "above"],
+      `${left.filter((share) => share > 0.5).length} of ${left.length} units at the bottom more than half of the time, ` +
+      `${right.filter((share) => share > 0.5).length} at the top.`).join(" "),
+    numbers: () => table(`Share of steps at which a unit's ${word} gate is within ${margin} of its bounds`,
+      ["run and unit", "bottom", "top"],
       units.flatMap(({ run, left, right }) =>
         Array.from(left, (share, unit) => [`${run.name}, ${unit}`, percent(share), percent(right[unit])]))),
   });

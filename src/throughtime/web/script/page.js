@@ -39,6 +39,7 @@ function build(section) {
       update = section.build(element);
       element.append(...remarks(section.id));
       update();
+      element.dataset.drawn = "";
     },
     changed: (key) => update && (key === null || key.startsWith(`${section.id}.`)) && update(),
   };
@@ -63,7 +64,11 @@ function start() {
     }
   }, { rootMargin: "400px" });
   sections.forEach(({ element }) => watcher.observe(element));
-  state.listen((key) => sections.forEach((section) => section.changed(key)));
+  const goToChosen = () => goTo(sections.find(({ id }) => id === state.get("section")), false);
+  state.listen((key) => {
+    sections.forEach((section) => section.changed(key));
+    if (key === null) goToChosen();
+  });
 
   const links = SECTIONS.map(({ id, title: text }) => make("a", { href: `#section=${id}`, "data-section": id }, text));
   document.getElementById("contents").append(...links);
@@ -82,7 +87,7 @@ function start() {
     fitCharts(PAPER);
   });
   addEventListener("afterprint", () => fitCharts(null));
-  goTo(sections.find(({ id }) => id === state.get("section")), false);
+  goToChosen();
 }
 
 const PAPER = 680; // pixels: the width between the margins of A4 and of letter paper

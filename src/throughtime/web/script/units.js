@@ -70,9 +70,9 @@ function choices(list, key, words) {
 
 function foundList(found, key) {
   if (!found.length) return "";
-  return make("div", { class: "suggestions" }, make("p", {}, "Units found on a longer text, scored on held-out text:"),
+  return make("div", { class: "suggestions" }, make("p", {}, "Found to follow a property of the text; scores are those on held-out text:"),
     choices(found, key, (one) =>
-      `${one.property}: ${one.signal} of unit ${one.unit} in ${one.layer}, ${number(one.score)} (chance ${number(one.baseline)})`));
+      `${one.property}: ${one.signal} of unit ${one.unit} in ${one.layer}, ${one.measure} ${number(one.score)} (chance: below ${number(one.baseline)})`));
 }
 
 function suggest(place, part, found, wanted, key) {
@@ -94,7 +94,7 @@ function textOf(run, tokens, key) {
     mark.dataset.token = i;
     return mark;
   });
-  const element = make("div", { class: "text", tabindex: "0", role: "group" }, ...marks);
+  const element = make("div", { class: "reader", tabindex: "0", role: "group" }, ...marks);
   const output = make("output", { class: "reading" });
   let values = [], about = "", current = null;
   const read = (i) => {
