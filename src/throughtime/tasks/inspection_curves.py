@@ -34,14 +34,14 @@ def read_curves(lines: Lines) -> Curves | Missing:
         return Missing("This run made no update yet, so it has no learning curve.")
     update, training = _points(lines, "train", loss)
     group = max(1, -(-len(update) // MOST_POINTS))
-    ends = np.arange(group, len(update) + group, group).clip(max=len(update)) - 1
-    starts = ends[ends >= 0] // group * group
-    means = np.add.reduceat(training, starts) / np.diff([*starts, len(training)])
+    starts = np.arange(0, len(update), group)
+    ends = np.minimum(starts + group, len(update))
+    means = np.add.reduceat(training, starts) / (ends - starts)
     baseline = next((line["baseline"] for line in lines if "baseline" in line), None)
     note = f"Each point of the training loss is the mean of {group} lines of the metrics."
     return Curves(
         loss.replace("_", " "),
-        update[ends],
+        update[ends - 1],
         means,
         *_points(lines, "validation", loss),
         baseline,

@@ -48,13 +48,23 @@ MOST_PAIRS = 128
 MOST_TOKENS, FEWEST_TOKENS = 1000, 300
 """Tokens of a text that is shown, where its units leave the choice."""
 
-FEWEST_STEPS, MOST_STEPS = 8, 64
+FEWEST_STEPS, MOST_STEPS = 8, 32
 """Steps whose Jacobians are taken."""
 
 SHOWN_STEPS = 12
 """Steps whose eigenvalues are shown."""
 
-_WORK = 4e9  # steps times the cube of the state's size, S^3: some 15 seconds
+LARGEST = 512
+"""Numbers of a state, S, up to which fixed points are searched."""
+
+FEWEST_CANDIDATES, MOST_CANDIDATES = 4, 64
+"""States that the search begins at."""
+
+SLOW = 1e-3
+"""q up to which a point is shown: slow points, too."""
+
+_WORK = 2e9  # steps times S^3 for the Jacobians of a run, some ten seconds
+_SEARCH = 2e8  # the same of candidates
 
 _SURE = 0.05  # p-value from which on a unit counts as found
 
@@ -189,11 +199,24 @@ def _spectra(found: Dataset, exponents: DataArray) -> Spectra:
     return Spectra(layers, f"{steps} steps of one row, of which {len(shown)} are shown.")
 
 
-def measure_points(subject: Subject) -> FixedPoints:
+def measure_points(subject: Subject) -> FixedPoints | Missing:
     """Fixed points under the usual input, from states visited while reading."""
+    tape = _watch_losses(subject, slice(None))
+    size = sum(f.shape[-1] for layer in tape.recording(subject.layers).layers for f in layer.states)
+    if size > LARGEST:
+        return Missing(
+            f"The state of this run has {size:,} numbers; fixed points are searched here up to "
+            f"{LARGEST}, and beyond by tt.instruments.fixed_points, which takes minutes."
+        )
+    candidates = max(FEWEST_CANDIDATES, min(MOST_CANDIDATES, int(_SEARCH / size**3)))
     found = fixed_points(
-        _watch_losses(subject, slice(None)), subject.layers, x=subject.typical, candidates=128
+        tape, subject.layers, x=subject.typical, candidates=candidates, steps=150, slowest=SLOW
     )
+    return _points(subject, found)
+
+
+def _points(subject: Subject, found: Dataset) -> FixedPoints:
+    """What was found, seen in the plane of the two principal components of visited states."""
     visited = found["visited"].values  # [T, B, S]
     states = visited.reshape(-1, visited.shape[-1])
     states = states[np.isfinite(states).all(1)]

@@ -41,6 +41,13 @@ function look(layout) {
   };
 }
 
+// Shares of lag 0 end where float32 can tell nothing, as long as nobody moves the chart.
+function shareAxis(lines) {
+  const least = Math.min(1, ...lines.flatMap((values) => Array.from(values).filter((value) => value > 0)));
+  const most = Math.max(1, ...lines.flatMap((values) => Array.from(values).filter(Number.isFinite)));
+  return { ...logAxis("share of lag 0"), range: [Math.log10(Math.max(least, 1e-8)) - 0.2, Math.log10(most) + 0.2] };
+}
+
 // A line of one run, in that run's colour and dash.
 function runLine(index, x, y, more = {}) {
   return {

@@ -85,8 +85,8 @@ function chooser(text, key, options) {
       if (words.join("\n") !== [...select.options].map((option) => option.value).join("\n")) {
         select.replaceChildren(...words.map((word) => make("option", { value: word }, word)));
       }
-      const chosen = words.includes(state.get(key)) ? state.get(key) : otherwise ?? words[0];
-      select.value = chosen;
+      const chosen = [state.get(key), otherwise, words[0]].find((word) => words.includes(word));
+      select.value = chosen ?? "";
       select.disabled = words.length < 2;
       return chosen;
     },

@@ -54,7 +54,7 @@ function drawFlowLines(lines, at, update) {
       hovertemplate: "lag %{x}: %{y:.2e}<extra>%{fullData.name}</extra>",
     })),
     layout: {
-      xaxis: axis("lag k: steps back in time"), yaxis: logAxis("share of lag 0"), ...level(0.01, "1 %"),
+      xaxis: axis("lag k: steps back in time"), yaxis: shareAxis(at.map(({ share }) => share)), ...level(0.01, "1 %"),
       showlegend: true,
     },
     summary: `Update ${update}. ${words.join(" ")}`,

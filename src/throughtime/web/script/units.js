@@ -24,12 +24,12 @@ const UNITS = {
 function reader({ run, index, part }) {
   const key = (name) => `units.${name}.${index}`;
   const ofLayer = (name) => part.layers.find(({ layer }) => layer === name);
-  let layer = part.layers[0], packed = null;
+  let layer = part.layers[0], shown = "", searched = "";
   const layers = chooser("Layer", key("layer"), () => part.layers.map((one) => one.layer));
   const signals = chooser("Signal", key("signal"), () => Object.keys(layer.signals));
   const units = chooser("Unit", key("unit"), () => Array.from(flat(layer.units), String));
   const step = (by) => {
-    const names = Array.from(flat(layer.units), String), at = names.indexOf(state.get(key("unit"), names[0]));
+    const names = Array.from(flat(layer.units), String), at = names.indexOf(shown);
     state.set(key("unit"), names[(at + by + names.length) % names.length]);
   };
   const text = textOf(run, part.tokens, key("token"));
@@ -39,13 +39,14 @@ function reader({ run, index, part }) {
     make("div", { class: "controls" }, layers.element, signals.element, units.element,
       button("Previous unit", () => step(-1)), button("Next unit", () => step(1))),
     foundList(part.found, key), suggestions, bar, text.element, text.output, course.element);
-  let searched = "";
-
   function update(wanted) {
-    layer = ofLayer(layers.update());
-    const signal = signals.update(), unit = units.update();
-    packed = layer.signals[signal];
-    const values = column(packed, flat(layer.units).indexOf(Number(unit)));
+    const first = part.found[0]; // worth looking at before anything was chosen
+    layer = ofLayer(layers.update(first?.layer));
+    const isFirst = layer.layer === first?.layer;
+    const signal = signals.update(isFirst ? first.signal : undefined);
+    const unit = units.update(isFirst ? String(first.unit) : undefined);
+    shown = unit;
+    const values = column(layer.signals[signal], flat(layer.units).indexOf(Number(unit)));
     const found = matches(part.tokens, wanted);
     if (wanted !== searched) {
       searched = wanted;
