@@ -55,7 +55,7 @@ def write_report(
         raise OptionError("inspect must get a text or a prompt, got both; leave one of them out.")
     tasks = [str(record.read_config(run)["task"]) for run in runs]
     names = _names(runs)
-    check_comparable(dict(zip(names, tasks, strict=True)))
+    check_comparable(list(zip(names, tasks, strict=True)))
     share = MOST_VALUES // max(1, len(runs))
     reports = [
         inspect_run(run, name, text, prompt, share, announce)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 
@@ -43,7 +43,7 @@ def build_page(runs: Sequence[ReportData]) -> str:
     Raises:
         OptionError: no runs, too many, of different tasks, or more data than a page may hold.
     """
-    check_comparable({run.name: run.task for run in runs})
+    check_comparable([(run.name, run.task) for run in runs])
     from plotly.offline import get_plotlyjs
 
     plotly = get_plotlyjs().replace("\r\n", "\n")  # as browsers read it, before they hash it
@@ -65,11 +65,11 @@ def build_page(runs: Sequence[ReportData]) -> str:
     return page
 
 
-def check_comparable(tasks: Mapping[str, str]) -> None:
+def check_comparable(tasks: Sequence[tuple[str, str]]) -> None:
     """Refuses runs that no page can show side by side.
 
     Args:
-        tasks: what each run learnt, by the name of the run.
+        tasks: of each run its name and what it learnt.
 
     Raises:
         OptionError: no runs, too many, or of different tasks.
@@ -78,7 +78,7 @@ def check_comparable(tasks: Mapping[str, str]) -> None:
         raise OptionError(
             f"a page shows 1 to {MOST_RUNS} runs, got {len(tasks)}; inspect fewer at a time."
         )
-    (first, task), *others = tasks.items()
+    (first, task), *others = tasks
     for name, other in others:
         if other != task:
             raise OptionError(

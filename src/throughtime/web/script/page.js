@@ -36,6 +36,7 @@ function build(section) {
     // Draws what is not drawn yet.
     draw() {
       if (update) return;
+      loadPlotly();
       update = section.build(element);
       element.append(...remarks(section.id));
       update();
@@ -58,12 +59,12 @@ function start() {
   document.body.classList.toggle("single", RUNS.length === 1);
   const sections = SECTIONS.map(build);
   document.getElementById("sections").append(overview(), ...sections.map(({ element }) => element));
+  const charts = () => sections.forEach(({ element }) => watcher.observe(element));
   const watcher = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       if (isIntersecting) sections.find(({ element }) => element === target).draw();
     }
   }, { rootMargin: "400px" });
-  sections.forEach(({ element }) => watcher.observe(element));
   const goToChosen = () => goTo(sections.find(({ id }) => id === state.get("section")), false);
   state.listen((key) => {
     sections.forEach((section) => section.changed(key));
@@ -87,7 +88,20 @@ function start() {
     fitCharts(PAPER);
   });
   addEventListener("afterprint", () => fitCharts(null));
-  goToChosen();
+  // The page is there to be read before the second that the charts' library takes to start.
+  requestAnimationFrame(() => setTimeout(() => {
+    charts();
+    goToChosen();
+  }));
+}
+
+// Plotly is kept as text until it is wanted; then it runs at once, by its hash in the policy.
+function loadPlotly() {
+  const kept = document.getElementById("plotly");
+  if (!kept) return;
+  const script = make("script", {}, kept.textContent);
+  kept.remove();
+  document.head.append(script);
 }
 
 const PAPER = 680; // pixels: the width between the margins of A4 and of letter paper
