@@ -64,12 +64,20 @@ function runPoints(index, x, y, more = {}) {
   };
 }
 
-// A picture of a matrix z[y][x]; `bar` says what its colours mean.
-function heatmap(x, y, z, bar, hover) {
+// A picture of a matrix of norms, values[y][x], on a logarithmic scale; `bar` says what is shown.
+function heatmap(x, y, values, bar, hover) {
   return {
-    type: "heatmap", x, y, z, colorscale: HEAT, hoverongaps: false, hovertemplate: `${hover}<extra></extra>`,
-    colorbar: { title: { text: bar, side: "right" }, thickness: 12, outlinewidth: 0 },
+    type: "heatmap", x, y, z: values.map((row) => Array.from(row, logOf)),
+    text: values.map((row) => Array.from(row, number)),
+    colorscale: HEAT, hoverongaps: false, hovertemplate: `${hover}: %{text}<extra></extra>`,
+    colorbar: { title: { text: `log<sub>10</sub> ${bar}`, side: "right" }, thickness: 12, outlinewidth: 0 },
   };
+}
+
+const NOUGHT = -99; // log10 of what is zero to the last bit: below every scale
+
+function logOf(value) {
+  return value > 0 ? Math.log10(value) : value === 0 ? NOUGHT : null;
 }
 
 // A level across the whole chart, with a word at its right end.

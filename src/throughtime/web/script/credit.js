@@ -20,10 +20,12 @@ const CREDIT = {
       horizon.textContent = `Memory horizon, the lag where credit falls under 1 %: ${at
         .map(({ run, part, layer: l }) => `${run.name} ${part.horizon[l]}`).join("; ")}.`;
       drawCreditLines(lines, at);
+      // one scale for all runs, so that colours can be compared
+      const most = Math.max(...at.map(({ part, layer: l }) => logOf(topNorm(matrix(part.norm, l)))));
       heats.each(({ index }, heat) => {
         const one = at.find((shown) => shown.index === index);
         heat.element.hidden = !one;
-        if (one) drawCreditMatrix(heat, one);
+        if (one) drawCreditMatrix(heat, one, most);
       });
     };
   },
@@ -48,14 +50,17 @@ function drawCreditLines(lines, at) {
   });
 }
 
-function drawCreditMatrix(heat, { run, part, layer }) {
+function topNorm(norms) {
+  return norms.reduce((high, row) => row.reduce((most, value) => value > most ? value : most, high), 0);
+}
+
+function drawCreditMatrix(heat, { run, part, layer }, most) {
   const norms = matrix(part.norm, layer);
-  const top = norms.reduce((high, row) => row.reduce((most, value) => value > most ? value : most, high), 0);
   heat.draw({
     traces: [{
-      ...heatmap(flat(part.state_step), flat(part.loss_step), norms.map((row) => Array.from(row, safeLog)),
-        "log<sub>10</sub> |dL<sub>t</sub>/dh<sub>k</sub>|", "loss t = %{y}, state k = %{x}: 10<sup>%{z:.2f}</sup>"),
-      zmax: safeLog(top), zmin: safeLog(top) - 6,
+      ...heatmap(flat(part.state_step), flat(part.loss_step), norms,
+        "|dL<sub>t</sub>/dh<sub>k</sub>|", "loss t = %{y}, state k = %{x}"),
+      zmax: most, zmin: most - 6,
     }],
     layout: {
       xaxis: axis("state at step k"), yaxis: axis("loss at step t", { autorange: "reversed" }),

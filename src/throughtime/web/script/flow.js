@@ -66,11 +66,10 @@ function drawFlowLines(lines, at, update) {
 
 function drawFlowHeat(heat, { part, all, at }, run, update) {
   const updates = Array.from(flat(part.update));
-  const logs = all[0].length ? Array.from(all[0], (_, lag) => all.map((share) => safeLog(share[lag]))) : [];
+  const byLag = Array.from(all[0], (_, lag) => all.map((share) => share[lag]));
   heat.draw({
     traces: [{
-      ...heatmap(updates, lags(all[0]), logs, "log<sub>10</sub> share of lag 0",
-        "update %{x}, lag %{y}: 10<sup>%{z:.2f}</sup>"),
+      ...heatmap(updates, lags(all[0]), byLag, "share of lag 0", "update %{x}, lag %{y}"),
       zmin: -8, zmax: 0,
     }],
     layout: {
@@ -82,6 +81,6 @@ function drawFlowHeat(heat, { part, all, at }, run, update) {
       `under 1 % after ${number(horizonOf(all[0]))} steps at first, ${number(horizonOf(all.at(-1)))} at last.`,
     numbers: () => table(`${run.name}: gradient norm as a share of lag 0, by lag (rows) and update (columns)`,
       ["lag", ...updates.map(String)],
-      Array.from(all[0], (_, lag) => [lag, ...all.map((share) => share[lag])])),
+      byLag.map((row, lag) => [lag, ...row])),
   });
 }

@@ -31,11 +31,6 @@ function longest(list, get) {
   return Array.from({ length: Math.max(0, ...list.map((one) => get(one).length)) }, (_, lag) => lag);
 }
 
-// log10, and nothing where there is nothing.
-function safeLog(value) {
-  return value > 0 ? Math.log10(value) : null;
-}
-
 function percent(share) {
   return Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–";
 }

@@ -73,7 +73,7 @@ function foundList(found, key) {
   if (!found.length) return "";
   return make("div", { class: "suggestions" }, make("p", {}, "Found to follow a property of the text; scores are those on held-out text:"),
     choices(found, key, (one) =>
-      `${one.property}: ${one.signal} of unit ${one.unit} in ${one.layer}, ${one.measure} ${number(one.score)} (chance: below ${number(one.baseline)})`));
+      `${one.property}: ${unitWords(one)}, ${one.measure} ${two(one.score)} (chance: below ${two(one.baseline)})`));
 }
 
 function suggest(place, part, found, wanted, key) {
@@ -84,8 +84,16 @@ function suggest(place, part, found, wanted, key) {
   } else {
     place.replaceChildren(
       make("p", { role: "status" }, `${count} tokens match. Units that follow them most, by correlation on this very text (a hint, not a finding):`),
-      choices(followers(part, found), key, (one) => `${one.signal} of unit ${one.unit} in ${one.layer}: ${number(one.score)}`));
+      choices(followers(part, found), key, (one) => `${unitWords(one)}: ${two(one.score)}`));
   }
+}
+
+function unitWords({ layer, signal, unit }) {
+  return `${signal}[${unit}], ${layer}`;
+}
+
+function two(score) {
+  return score.toFixed(2).replace("-", "−");
 }
 
 // The text as marks to be coloured; arrows, the pointer or a finger choose a token.
