@@ -60,8 +60,13 @@ def make_curves(draw):
 
 def make_flow(decay, layers):
     update, lag = np.arange(0, 601, 50), np.arange(64)
-    reach = decay ** (lag / (0.3 + update[:, None] / 600))  # [S, K]
-    return Flow(layers, update, np.stack([reach, reach**1.5][: len(layers)]), "Means over 32 rows.")
+    norm = 3 * decay**lag
+    reach = decay ** (lag / (0.3 + update[:, None] / 600))  # [S, K']
+    reach[reach < 0.01] = np.nan
+    layers, count = list(layers), len(layers)
+    return Flow(
+        layers, np.stack([norm] * count), update, np.stack([reach] * count), "Means over 32 rows."
+    )
 
 
 def make_credit(draw, decay, layers, steps=60):

@@ -108,7 +108,7 @@ def inspect_run(
     if isinstance(subject, Missing):
         sections = dict.fromkeys(SECTIONS, subject)
     else:
-        for what, measure in _measures(subject, lines, most_values).items():
+        for what, measure in _measures(subject, record.read_flight(run), most_values).items():
             announce(f"{name}: {what}")
             sections[what] = _attempt(measure)
     facts = describe_run(config, lines)
@@ -129,7 +129,7 @@ def _measures(subject: Subject, lines: Lines, most_values: int) -> dict[str, Cal
     """How every section is measured, by its name."""
     tape = watch_reading(subject)
     return {
-        "flow": lambda: measure_flow(subject, lines[-1]["update"] if lines else 0),
+        "flow": lambda: measure_flow(subject, flight),
         "credit": lambda: measure_credit(subject),
         "gates": lambda: measure_gates(subject, tape),
         "units": lambda: measure_units(subject, tape, most_values),

@@ -23,6 +23,7 @@ from throughtime.instruments import (
     lyapunov,
     watch,
 )
+from throughtime.tasks.inspection_curves import Lines
 from throughtime.tasks.inspection_subject import Subject
 from throughtime.web import (
     Credit,
@@ -41,6 +42,9 @@ from throughtime.web import (
 
 if TYPE_CHECKING:
     from xarray import DataArray, Dataset
+
+MOST_READINGS = 200
+"""Readings of a flight recorder."""
 
 MOST_PAIRS = 128
 """Losses, and states, in a picture of the credit matrix."""
@@ -69,16 +73,42 @@ _SEARCH = 2e8  # the same of candidates
 _SURE = 0.05  # p-value from which on a unit counts as found
 
 
-def measure_flow(subject: Subject, update: int) -> Flow:
-    """How far back the gradient of the last loss reaches, after training."""
+def measure_flow(subject: Subject, flight: Lines) -> Flow:
+    """How far back the gradient of the last loss reaches, after training and through it.
+
+    Args:
+        subject: the network.
+        flight: lines of the flight recorder, none without one.
+    """
     norm = _mean_rows(gradient_flow(_watch_losses(subject, slice(-1, None)), subject.layers)["h"])
-    return Flow(
-        _names(len(norm)),
-        np.array([update]),
-        norm[:, None, ::-1],
-        f"Mean over rows of the loss of the last step; read: {subject.source}. This run kept no "
-        "flight record, so there is the end of the training alone.",
+    update, reach = _read_reach(subject, flight, len(norm))
+    training = (
+        f"Through training: {len(update)} readings of the flight recorder, of the training's own "
+        "windows, followed down to 1 %."
+        if len(update)
+        else "This run kept no flight record, so there is nothing of the time of training."
     )
+    note = f"After training: mean over rows of the loss of the last step; read: {subject.source}."
+    return Flow(_names(len(norm)), norm[:, ::-1], update, reach, f"{note} {training}")
+
+
+def _read_reach(
+    subject: Subject, flight: Lines, layers: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Updates, [S], and shares of lag 0, [L, S, K], of the readings of a flight recorder."""
+    readings = [line for line in flight if line.get("kind") == "reading"]
+    readings = readings[:: -(-len(readings) // MOST_READINGS) or 1]
+    parts = [
+        (s, own["layer"], np.array(own["reach"], np.float64))
+        for s, line in enumerate(readings)
+        for own in line["layers"]
+        if (own["module"], own["direction"]) == (subject.layers, "forward")
+    ]
+    longest = max((len(part) for _, _, part in parts), default=0)
+    reach = np.full((layers, len(readings), longest), np.nan)
+    for s, layer, part in parts:
+        reach[layer, s, : len(part)] = part
+    return np.array([line["update"] for line in readings], np.int64), reach
 
 
 def measure_credit(subject: Subject) -> Credit:

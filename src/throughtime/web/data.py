@@ -52,16 +52,19 @@ class Curves:
 
 @dataclass(frozen=True)
 class Flow:
-    """How far back the gradient of one loss reaches: at the end, and through training."""
+    """How far back the gradient of one loss reaches: after training, and through it."""
 
     layers: Sequence[str]
     """Names of the layers, [L]."""
 
-    update: Whole
-    """Updates made before each measurement, [S]; one for a run without a flight record."""
-
     norm: Floats
-    """Mean of |dL_T/dh_{T-k}| over rows, [L, S, K]; NaN where it was not measured."""
+    """After training, the mean of |dL_T/dh_{T-k}| over rows, [L, K]."""
+
+    update: Whole
+    """Updates at which a flight recorder read a training, [S]; empty without one."""
+
+    reach: Floats
+    """Of each reading the norm as a share of that at lag 0, [L, S, K']; NaN where it is gone."""
 
     sampling: str
 
