@@ -9,16 +9,10 @@ from typing import Any
 from throughtime import record
 from throughtime.errors import DataError, OptionError, RunError, ThroughtimeError
 from throughtime.tasks.inspection_curves import Lines, describe_run, read_curves
-from throughtime.tasks.inspection_sections import (
-    measure_credit,
-    measure_flow,
-    measure_gates,
-    measure_points,
-    measure_spectra,
-    measure_units,
-    watch_reading,
-)
+from throughtime.tasks.inspection_dynamics import measure_points, measure_spectra
+from throughtime.tasks.inspection_gradients import measure_credit, measure_flow
 from throughtime.tasks.inspection_subject import Subject, open_subject
+from throughtime.tasks.inspection_units import measure_gates, measure_units, watch_reading
 from throughtime.training.progress import Announce
 from throughtime.web import Missing, ReportData, Section, build_page, check_comparable
 
@@ -125,7 +119,9 @@ def _open(run: Path, text: Path | None, prompt: str | None) -> Subject | Missing
         return Missing(f"{_sentence(error)} Another text can be given with --text FILE.")
 
 
-def _measures(subject: Subject, lines: Lines, most_values: int) -> dict[str, Callable[[], Section]]:
+def _measures(
+    subject: Subject, flight: Lines, most_values: int
+) -> dict[str, Callable[[], Section]]:
     """How every section is measured, by its name."""
     tape = watch_reading(subject)
     return {

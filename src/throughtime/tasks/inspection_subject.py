@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from throughtime import record
 from throughtime.data.text import read_text
 from throughtime.errors import DataError, RunError
+from throughtime.instruments import Tape, watch
 from throughtime.tasks import language_model
 from throughtime.tasks.language_network import LanguageModel
 from throughtime.tasks.language_sample import write
@@ -196,3 +197,15 @@ def _of_numbers(
 
     usual = x.flatten(0, 1).median(dim=0).values
     return Subject(network, "layer", losses, read, peek, (), usual, "the median input", source)
+
+
+def watch_losses(subject: Subject, which: slice) -> Tape:
+    """The tape of a forward and a backward pass from some of the losses."""
+    with watch(subject.network) as tape:
+        subject.losses()[which].sum().backward()
+    return tape
+
+
+def layer_names(layers: int) -> list[str]:
+    """What the layers are called, from the input upwards."""
+    return [f"layer {layer}" for layer in range(layers)]
