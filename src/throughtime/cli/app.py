@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from throughtime import __version__
-from throughtime.cli import bench, demo, inspect, memory, mnist, train, use
+from throughtime.cli import bench, demo, inspect, memory, mnist, replay, train, use
 from throughtime.cli.settings import fill_from_file
 from throughtime.errors import ThroughtimeError
 
@@ -49,7 +49,8 @@ app.command(
     sort_key=5,
     usage="Usage: throughtime inspect RUN [OTHERS...]",
 )
-app.command(bench.bench, name="bench", sort_key=6)
+app.command(replay.replay, name="replay", sort_key=6)
+app.command(bench.bench, name="bench", sort_key=7)
 app["--help"].group = app["--version"].group = "Options"
 
 

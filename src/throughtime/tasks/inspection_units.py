@@ -60,7 +60,7 @@ def measure_units(subject: Subject, tape: Tape, most_values: int) -> Units | Mis
     """Units over the text, as many as `most_values` numbers hold, and those that were found."""
     if not subject.tokens:
         return Missing("This run reads numbers, so there is no text to lay its units over.")
-    reading = Reading(subject.tokens, tape.recording(subject.layers))
+    reading = Reading(subject.tokens, tape, subject.layers)
     found = [one for name in PROPERTIES for one in _find(reading, name)]
     signals = [_signals(reading, layer) for layer in range(len(reading.recording.layers))]
     width = sum(reading.field(s, layer).shape[-1] for layer, own in enumerate(signals) for s in own)
