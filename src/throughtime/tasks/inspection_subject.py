@@ -202,7 +202,7 @@ def _of_numbers(
 def watch_losses(subject: Subject, which: slice) -> Tape:
     """The tape of a forward and a backward pass from some of the losses."""
     with watch(subject.network) as tape:
-        subject.losses()[which].sum().backward()
+        torch.autograd.backward(subject.losses()[which].sum())
     return tape
 
 

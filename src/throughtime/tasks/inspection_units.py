@@ -63,7 +63,7 @@ def measure_units(subject: Subject, tape: Tape, most_values: int) -> Units | Mis
     reading = Reading(subject.tokens, tape, subject.layers)
     found = [one for name in PROPERTIES for one in _find(reading, name)]
     signals = [_signals(reading, layer) for layer in range(len(reading.recording.layers))]
-    width = sum(reading.field(s, layer).shape[-1] for layer, own in enumerate(signals) for s in own)
+    width = sum(reading.tensor(s, layer).shape[-1] for layer, own in enumerate(signals) for s in own)
     steps = min(len(subject.tokens), MOST_TOKENS, max(FEWEST_TOKENS, most_values // width))
     share = min(1.0, most_values / (width * steps))
     layers = []
