@@ -63,7 +63,8 @@ def measure_units(subject: Subject, tape: Tape, most_values: int) -> Units | Mis
     reading = Reading(subject.tokens, tape, subject.layers)
     found = [one for name in PROPERTIES for one in _find(reading, name)]
     signals = [_signals(reading, layer) for layer in range(len(reading.recording.layers))]
-    width = sum(reading.tensor(s, layer).shape[-1] for layer, own in enumerate(signals) for s in own)
+    every = [(of, layer) for layer, own in enumerate(signals) for of in own]
+    width = sum(reading.tensor(*one).shape[-1] for one in every)
     steps = min(len(subject.tokens), MOST_TOKENS, max(FEWEST_TOKENS, most_values // width))
     share = min(1.0, most_values / (width * steps))
     layers = []
