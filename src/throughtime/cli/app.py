@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from throughtime import __version__
-from throughtime.cli import bench, demo, memory, mnist, replay, train, use
+from throughtime.cli import bench, demo, inspect, memory, mnist, replay, train, use
 from throughtime.cli.settings import fill_from_file
 from throughtime.errors import ThroughtimeError
 
@@ -43,8 +43,14 @@ app.command(
     usage="Usage: throughtime evaluate RUN [PATHS...]",
 )
 app.command(use.generate, name="generate", sort_key=4)
-app.command(replay.replay, name="replay", sort_key=5)
-app.command(bench.bench, name="bench", sort_key=6)
+app.command(
+    inspect.inspect,
+    name="inspect",
+    sort_key=5,
+    usage="Usage: throughtime inspect RUN [OTHERS...]",
+)
+app.command(replay.replay, name="replay", sort_key=6)
+app.command(bench.bench, name="bench", sort_key=7)
 app["--help"].group = app["--version"].group = "Options"
 
 
