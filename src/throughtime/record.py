@@ -3,6 +3,7 @@
 config.yaml         all options, the format's and the library's version; marks a run folder
 text.json           which text was read, and its hash
 tokens.json         the vocabulary
+labels.json         the classes, in the order of their numbers
 images.json         the hash of the images
 metrics.jsonl       one JSON object a line
 model.safetensors   the weights that evaluating and generating read
@@ -31,9 +32,10 @@ FORMAT = 1
 """Version of the folder's format; a newer one is refused."""
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.jsonl", "checkpoint.pt"
-TEXT, TOKENS, IMAGES, WEIGHTS = "text.json", "tokens.json", "images.json", "model.safetensors"
+TEXT, TOKENS, LABELS, IMAGES = "text.json", "tokens.json", "labels.json", "images.json"
+WEIGHTS = "model.safetensors"
 
-_FIRST = {CONFIG, TEXT, TOKENS, IMAGES, METRICS, CHECKPOINT}  # what making a run writes
+_FIRST = {CONFIG, TEXT, TOKENS, LABELS, IMAGES, METRICS, CHECKPOINT}  # what making a run writes
 
 _ALIASES = "throughtime.tied"  # key of the weights file's metadata: {name: name it is tied to}
 
