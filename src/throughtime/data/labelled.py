@@ -93,7 +93,7 @@ def _texts(path: str, table: Table, text: str | None, label: str) -> list[str]:
     cells = table[name]
     bad = [(row, cell) for row, cell in enumerate(cells, 1) if not isinstance(cell, str)]
     if bad:
-        raise _bad_rows(path, bad, len(cells), f"text in {name}")
+        raise _bad_rows(path, bad, len(cells), f"text in every row of {name}")
     return list(cells)
 
 
@@ -101,7 +101,9 @@ def _labels(path: str, cells: list[Any], name: str) -> list[str]:
     labels = [_label(cell) for cell in cells]
     bad = [(row, cells[row - 1]) for row, label in enumerate(labels, 1) if not label]
     if bad:
-        raise _bad_rows(path, bad, len(cells), f"a label in {name}, text or a whole number")
+        raise _bad_rows(
+            path, bad, len(cells), f"a label, text or a whole number, in every row of {name}"
+        )
     return labels
 
 
@@ -120,6 +122,6 @@ def _no_column(path: str, what: str, name: str, table: Table) -> DataError:
 def _bad_rows(path: str, bad: list[tuple[int, Any]], rows: int, expected: str) -> DataError:
     row, cell = bad[0]
     return DataError(
-        f"{path} must have {expected} in every row, {len(bad):,} of {rows:,} have none, the first "
+        f"{path} must have {expected}, {len(bad):,} of {rows:,} have none, the first "
         f"is row {row} with {str(cell)[:40]!r}; mend or remove them."
     )

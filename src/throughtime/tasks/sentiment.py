@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from throughtime.bptt import Carry
 from throughtime.data.buckets import Buckets
 from throughtime.data.labelled import read_labelled
 from throughtime.data.reviews import reviews
+from throughtime.data.subwords import Lexicon, Sentences
+from throughtime.data.word_split import split_words
 from throughtime.data.words import Words
 from throughtime.errors import DataError, RunError
 from throughtime.tasks.sentiment_network import Classifier
@@ -33,9 +36,7 @@ from throughtime.tasks.sentiment_texts import (
     Texts,
     build_words,
     encode,
-    encode_text,
     read_texts,
-    unknown_word,
     with_full_paths,
 )
 from throughtime.tasks.weights import load_weights
@@ -53,7 +54,7 @@ class Model:
     """A trained classifier and all that it needs to read a text."""
 
     network: Classifier
-    tokens: Words
+    lexicon: Lexicon
     classes: tuple[str, ...]
     options: SentimentOptions
 
@@ -129,7 +130,7 @@ def load(run: Path) -> Model:
     options, tokens, classes = read_sentiment_options(run), _read_words(run), _read_classes(run)
     network = _build(options, tokens, classes)
     load_weights(run, network)
-    return Model(network.eval(), tokens, classes, options)
+    return Model(network.eval(), Lexicon(tokens, options.model.subwords), classes, options)
 
 
 def evaluate(run: Path, paths: Sequence[str] = ()) -> Score:
@@ -154,8 +155,8 @@ def evaluate(run: Path, paths: Sequence[str] = ()) -> Score:
         texts = read_texts(options, model.options.training.seed).validation
     if not len(texts):
         raise DataError(f"evaluating needs labelled texts, {run} kept none; name a table.")
-    encoded = encode(texts, model.tokens, model.classes, options, "the texts")
-    return score(model.network, encoded, model.classes)
+    encoded = encode(texts, model.classes, options, "the texts")
+    return score(model.network, model.lexicon, encoded, model.classes)
 
 
 def predict(model: Model, texts: Sequence[str]) -> Iterator[Prediction]:
@@ -166,10 +167,10 @@ def predict(model: Model, texts: Sequence[str]) -> Iterator[Prediction]:
         texts: any.
     """
     longest = model.options.text.longest
-    whole = [encode_text(text, model.tokens, model.options.text) for text in texts]
+    whole = [split_words(text, model.options.text.punctuation) for text in texts]
     encoded = Encoded([words[:longest] for words in whole], np.zeros(len(whole), np.int64), 0)
     found = np.empty((len(whole), len(model.classes)))
-    for places, logits in read_all(model.network, encoded):
+    for places, logits in read_all(model.network, model.lexicon, encoded):
         found[places] = logits.double().softmax(-1).numpy()
     for text, words, shares in zip(texts, whole, found, strict=True):
         probabilities = dict(zip(model.classes, shares.tolist(), strict=True))
@@ -186,7 +187,7 @@ def _resolve(options: SentimentOptions) -> SentimentOptions:
 
 def _build(options: SentimentOptions, tokens: Words, classes: Sequence[str]) -> Classifier:
     with within_memory():
-        return Classifier(tokens.size, len(classes), unknown_word(tokens), options.model)
+        return Classifier(tokens.size, len(classes), options.model)
 
 
 def _job(
@@ -194,17 +195,26 @@ def _job(
 ) -> tuple[Job, str]:
     """The training, and what it learns from in words."""
     network, training = _build(options, tokens, classes), options.training
-    learnt = encode(texts.training, tokens, classes, options.text, "the training texts")
-    held_out = encode(texts.validation, tokens, classes, options.text, "the validation texts")
-    lengths = learnt.lengths()
-    buckets = Buckets(lengths, training.batch, training.epochs, training.seed, learnt.batch)
+    lexicon = Lexicon(tokens, options.model.subwords)
+    learnt = encode(texts.training, classes, options.text, "the training texts")
+    held_out = encode(texts.validation, classes, options.text, "the validation texts")
+    lengths, join = learnt.lengths(), partial(learnt.batch, lexicon)
+    buckets = Buckets(lengths, training.batch, training.epochs, training.seed, join)
     weights = class_weights(learnt.classes, len(classes), training.class_weights)
 
     def step(
-        batch: tuple[Tensor, Tensor, NDArray[np.int64]], carry: Carry | None
+        batch: tuple[Sentences, NDArray[np.int64]], carry: Carry | None
     ) -> tuple[Tensor, None]:
-        words, lengths, target = batch
-        return cross_entropy(network(words, lengths), torch.as_tensor(target), weights), None
+        sentences, target = batch
+        return cross_entropy(network(sentences), torch.as_tensor(target), weights), None
+
+    def figures() -> dict[str, float]:
+        found = score(network, lexicon, held_out, classes)
+        return {
+            WATCHED: found.nats_per_text,
+            "share_right": found.share_right,
+            "macro_f1": found.macro_f1,
+        }
 
     job = Job(
         run=run,
@@ -215,7 +225,7 @@ def _job(
         steps=max(1, int(lengths.sum()) // buckets.windows),
         step=step,
         watched=WATCHED,
-        validate=(lambda: _figures(score(network, held_out, classes))) if held_out.words else None,
+        validate=figures if held_out.words else None,
     )
     return job, _describe(texts, learnt, tokens, classes)
 
@@ -234,14 +244,6 @@ def class_weights(classes: NDArray[np.int64], count: int, name: str) -> Tensor |
         return None
     counts = np.bincount(classes, minlength=count)
     return torch.from_numpy(len(classes) / (count * counts)).float()
-
-
-def _figures(found: Score) -> dict[str, float]:
-    return {
-        WATCHED: found.nats_per_text,
-        "share_right": found.share_right,
-        "macro_f1": found.macro_f1,
-    }
 
 
 def _describe(texts: Texts, learnt: Encoded, tokens: Words, classes: Sequence[str]) -> str:

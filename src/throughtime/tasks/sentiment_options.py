@@ -90,6 +90,9 @@ class ClassifierOptions:
     embedding: int = 128
     """Size of a word's embedding."""
 
+    subwords: int = 10_000
+    """Vectors for the pieces of words, which words of one look share; 0 for none."""
+
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """How the states of all steps become one: last, mean, highest, or a learnt weighting."""
 
@@ -103,9 +106,9 @@ class ClassifierOptions:
         check_types(self)
         one_of("cell", self.cell, get_args(Cell))
         one_of("pooling", self.pooling, get_args(Pooling))
-        for name in ("hidden", "layers", "embedding"):
-            at_least(name, getattr(self, name), 1)
-            at_most(name, getattr(self, name), MOST)
+        for name in ("hidden", "layers", "embedding", "subwords"):
+            at_least(name, getattr(self, name), 0 if name == "subwords" else 1)
+            at_most(name, getattr(self, name), MOST - 1)
         share("dropout", self.dropout)
         share("word_dropout", self.word_dropout)
         if self.cell == "none" and self.pooling == "last":
@@ -119,7 +122,7 @@ class ClassifierOptions:
 class SentimentTraining(LoopOptions):
     """The optimiser, on the texts in a new order every epoch."""
 
-    batch: int = 64
+    batch: int = 128
     """Texts side by side in an update, of similar lengths."""
 
     epochs: int = 3

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from throughtime.data.subwords import Lexicon
 from throughtime.instruments.figures import save_figure
 from throughtime.tasks.sentiment_network import Classifier
 from throughtime.tasks.sentiment_texts import Encoded
@@ -58,25 +59,26 @@ class Score:
         return float(self.f1.mean())
 
 
-def score(network: Classifier, texts: Encoded, classes: tuple[str, ...]) -> Score:
+def score(network: Classifier, lexicon: Lexicon, texts: Encoded, classes: tuple[str, ...]) -> Score:
     """Reads every text once; the network is used as it is, so call `eval()` before."""
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     nats = 0.0
-    for places, logits in read_all(network, texts):
+    for places, logits in read_all(network, lexicon, texts):
         target = torch.from_numpy(texts.classes[places])
         nats += cross_entropy(logits, target, reduction="sum").item()
         np.add.at(confusion, (texts.classes[places], logits.argmax(-1).numpy()), 1)
     return Score(classes, confusion, nats / len(texts.words), texts.cut)
 
 
-def read_all(network: Classifier, texts: Encoded) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+def read_all(
+    network: Classifier, lexicon: Lexicon, texts: Encoded
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
     """The logits of all texts, [B, K] at a time, and the places of those; short ones first."""
     order = np.argsort(texts.lengths(), kind="stable")
     with torch.inference_mode():
         for first in range(0, len(order), _AT_ONCE):
             places = order[first : first + _AT_ONCE]
-            words, lengths, _ = texts.batch(places)
-            yield places, network(words, lengths)
+            yield places, network(texts.batch(lexicon, places)[0])
 
 
 def draw_confusion(found: Score, place: Path) -> Path:

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from throughtime.data.buckets import pad
 from throughtime.data.labelled import Labelled, read_labelled
 from throughtime.data.reviews import reviews
+from throughtime.data.subwords import Lexicon, Sentences
 from throughtime.data.tables import HUB
 from throughtime.data.word_split import split_words
-from throughtime.data.words import UNKNOWN, Words
+from throughtime.data.words import Words
 from throughtime.errors import DataError
 from throughtime.tasks.sentiment_options import LabelledOptions
 
@@ -49,8 +48,8 @@ class Texts:
 class Encoded:
     """Texts as a network reads them."""
 
-    words: list[NDArray[np.int64]]
-    """The words of each text, [T_b]."""
+    words: list[list[str]]
+    """The words of each text that are read."""
 
     classes: NDArray[np.int64]
     """The class of each text, [N]."""
@@ -62,9 +61,11 @@ class Encoded:
         """Words of each text, [N]."""
         return np.array([len(words) for words in self.words], np.int64)
 
-    def batch(self, places: NDArray[np.int64]) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
-        """Words [T, B], lengths [B] and classes [B] of the texts at some places."""
-        return *pad([self.words[i] for i in places]), self.classes[places]
+    def batch(
+        self, lexicon: Lexicon, places: NDArray[np.int64]
+    ) -> tuple[Sentences, NDArray[np.int64]]:
+        """The texts at some places side by side, and their classes, [B]."""
+        return lexicon.join([self.words[i] for i in places]), self.classes[places]
 
 
 def read_texts(options: LabelledOptions, seed: int) -> Texts:
@@ -113,24 +114,11 @@ def build_words(texts: Labelled, options: LabelledOptions) -> Words:
     return Words.build(" ".join(pieces), options.vocabulary)
 
 
-def unknown_word(tokens: Words) -> int:
-    """The number of the word that stands for all unknown ones."""
-    return tokens.words.index(UNKNOWN)
-
-
-def encode_text(text: str, tokens: Words, options: LabelledOptions) -> NDArray[np.int64]:
-    """The words of a text as numbers, [T]; all of them, however many."""
-    return tokens.encode(" ".join(split_words(text, options.punctuation)))
-
-
-def encode(
-    texts: Labelled, tokens: Words, classes: Sequence[str], options: LabelledOptions, name: str
-) -> Encoded:
-    """Labelled texts as numbers, none left out.
+def encode(texts: Labelled, classes: Sequence[str], options: LabelledOptions, name: str) -> Encoded:
+    """Labelled texts cut into words, none left out.
 
     Args:
         texts: what is encoded.
-        tokens: the vocabulary.
         classes: the labels, in the order of their numbers.
         options: how texts are cut.
         name: what an error calls the texts.
@@ -146,7 +134,7 @@ def encode(
             f"{strange.total():,} of {len(texts):,} rows have others: {shown}; mend those rows, "
             "or train on texts with these labels too."
         )
-    whole = [encode_text(text, tokens, options) for text in texts.texts]
+    whole = [split_words(text, options.punctuation) for text in texts.texts]
     return Encoded(
         [words[: options.longest] for words in whole],
         np.array([numbers[label] for label in texts.labels], np.int64),
