@@ -17,7 +17,7 @@ from typing import (
 from cyclopts import Parameter
 
 from throughtime.cli.flags import MODEL, RUN, TEXT, TRAINING
-from throughtime.cli.output import new_folder, say
+from throughtime.cli.output import is_first, new_folder, say
 from throughtime.tasks.sentiment_options import (
     SENTIMENT,
     ClassifierOptions,
@@ -162,6 +162,8 @@ def finish(summary: Summary) -> int:
     from throughtime.cli.app import INTERRUPTED
     from throughtime.record import read_metrics
 
+    if not is_first():
+        return 0
     scores = [line for line in read_metrics(summary.run) if line["kind"] == "validation"]
     if scores:
         best = min(scores, key=lambda line: line["nats_per_text"])

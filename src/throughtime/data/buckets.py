@@ -95,8 +95,8 @@ def pad(sequences: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
         >>> x.tolist(), lengths.tolist()
         ([[7, 8], [0, 9]], [1, 2])
     """
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
-    x = torch.zeros(max(1, int(lengths.max())), len(sequences), dtype=torch.int64)
+    steps = [len(sequence) for sequence in sequences]
+    x = torch.zeros(max([1, *steps]), len(sequences), dtype=torch.int64)
     for b, sequence in enumerate(sequences):
         x[: len(sequence), b] = torch.from_numpy(sequence)
-    return x, lengths
+    return x, torch.tensor(steps, dtype=torch.int64)

@@ -43,6 +43,8 @@ from throughtime.tasks.weights import load_weights
 from throughtime.training.generators import seed_generators
 from throughtime.training.job import Job
 from throughtime.training.memory import within_memory
+from throughtime.training.processes import join as join_processes
+from throughtime.training.processes import own_folder, part_of_mean
 from throughtime.training.progress import Announce
 from throughtime.training.run import Summary, begin, go_on, set_threads
 
@@ -88,6 +90,7 @@ def train(options: SentimentOptions, out: Path, announce: Announce = print) -> S
         RunError: the folder is in the way or cannot be written, or the gradient explodes.
     """
     record.check_vacant(out)
+    out = own_folder(out)
     options = _resolve(options)
     texts = read_texts(options.text, options.training.seed)
     tokens, classes = build_words(texts.training, options.text), texts.training.classes()
@@ -117,7 +120,7 @@ def resume(run: Path, announce: Announce = print) -> Summary:
             "train anew."
         )
     set_threads(options.training)
-    job, about = _job(run, options, texts, _read_words(run), _read_classes(run))
+    job, about = _job(own_folder(run), options, texts, _read_words(run), _read_classes(run))
     return go_on(job, about, announce)
 
 
@@ -198,15 +201,14 @@ def _job(
     lexicon = Lexicon(tokens, options.model.subwords)
     learnt = encode(texts.training, classes, options.text, "the training texts")
     held_out = encode(texts.validation, classes, options.text, "the validation texts")
-    lengths, join = learnt.lengths(), partial(learnt.batch, lexicon)
+    lengths, join = learnt.lengths(), partial(learnt.batch, lexicon, team=join_processes())
     buckets = Buckets(lengths, training.batch, training.epochs, training.seed, join)
     weights = class_weights(learnt.classes, len(classes), training.class_weights)
 
-    def step(
-        batch: tuple[Sentences, NDArray[np.int64]], carry: Carry | None
-    ) -> tuple[Tensor, None]:
+    def step(batch: tuple[Sentences, Tensor], carry: Carry | None) -> tuple[Tensor, None]:
         sentences, target = batch
-        return cross_entropy(network(sentences), torch.as_tensor(target), weights), None
+        losses = cross_entropy(network(sentences), target, weights, reduction="none")
+        return part_of_mean(losses.sum(), weights[target].sum()), None
 
     def figures() -> dict[str, float]:
         found = score(network, lexicon, held_out, classes)
@@ -230,8 +232,8 @@ def _job(
     return job, _describe(texts, learnt, tokens, classes)
 
 
-def class_weights(classes: NDArray[np.int64], count: int, name: str) -> Tensor | None:
-    """Weights of the classes in the loss, w_k = N / (K N_k) if balanced, [K]; None for equal ones.
+def class_weights(classes: NDArray[np.int64], count: int, name: str) -> Tensor:
+    """Weights of the classes in the loss, w_k = N / (K N_k) if balanced, else 1, [K].
 
     The loss of a batch is sum_b w_b l_b / sum_b w_b.
 
@@ -241,7 +243,7 @@ def class_weights(classes: NDArray[np.int64], count: int, name: str) -> Tensor |
         name: `equal` or `balanced`.
     """
     if name == "equal":
-        return None
+        return torch.ones(count)
     counts = np.bincount(classes, minlength=count)
     return torch.from_numpy(len(classes) / (count * counts)).float()
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from throughtime.data.labelled import Labelled, read_labelled
 from throughtime.data.reviews import reviews
@@ -19,6 +21,9 @@ from throughtime.data.word_split import split_words
 from throughtime.data.words import Words
 from throughtime.errors import DataError
 from throughtime.tasks.sentiment_options import LabelledOptions
+from throughtime.training.processes import Team
+
+ALONE = Team()
 
 EXAMPLES = 1000
 """Reviews that are generated where no table is named."""
@@ -62,10 +67,15 @@ class Encoded:
         return np.array([len(words) for words in self.words], np.int64)
 
     def batch(
-        self, lexicon: Lexicon, places: NDArray[np.int64]
-    ) -> tuple[Sentences, NDArray[np.int64]]:
-        """The texts at some places side by side, and their classes, [B]."""
-        return lexicon.join([self.words[i] for i in places]), self.classes[places]
+        self, lexicon: Lexicon, places: NDArray[np.int64], team: Team = ALONE
+    ) -> tuple[Sentences, Tensor]:
+        """What this process has of the texts at some places, side by side.
+
+        Returns:
+            The texts, and their classes, int64 [B].
+        """
+        rows = team.share(places)
+        return lexicon.join([self.words[i] for i in rows]), torch.from_numpy(self.classes[rows])
 
 
 def read_texts(options: LabelledOptions, seed: int) -> Texts:

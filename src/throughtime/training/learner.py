@@ -15,6 +15,7 @@ from throughtime.training.checkpoint import Position
 from throughtime.training.generators import restore_generators
 from throughtime.training.job import Job
 from throughtime.training.options import LoopOptions
+from throughtime.training.processes import add_up, add_up_gradients, draw_apart
 from throughtime.training.schedule import learning_rate
 
 
@@ -65,12 +66,14 @@ class Learner(lightning.LightningModule):
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
         carry = None if at.update % job.windows == 0 else at.carry
+        draw_apart(job.options.seed, at.update)
         loss, at.carry = job.step(batch, carry)
         self.optimizer.zero_grad()
         self.manual_backward(loss)
+        add_up_gradients(self.network)
         self.clipped = self._clip(loss)
         self.optimizers().step()  # type: ignore[union-attr]  # one optimiser, not a list
-        self.loss = loss.item()
+        self.loss = add_up([loss.detach().clone()])[0].item()
         at.update += 1
 
     def _clip(self, loss: Tensor) -> Clipped:
