@@ -29,10 +29,10 @@ def folder(tmp_path_factory):
 def test_training_on_generated_reviews_shows_what_it_reads_and_what_to_try(tmp_path, call):
     shown = call("train", "sentiment", *SMALL, "--out", tmp_path / "run")
     assert (shown.code, shown.err) == (0, "")
-    assert "900 texts of 2 classes, 27 words" in shown.out
+    assert "2,700 texts of 2 classes, 27 words" in shown.out
     assert "% right, macro-F1" in shown.out
     assert f"throughtime predict {tmp_path / 'run'}" in shown.out
-    assert "over 1,000 texts" in call("evaluate", tmp_path / "run").out
+    assert "over 3,000 texts" in call("evaluate", tmp_path / "run").out
 
 
 def test_evaluating_prints_the_figures_of_the_library_and_draws(folder, call):
@@ -62,10 +62,18 @@ def test_files_give_the_same_answers_as_json(folder, call, monkeypatch):
         assert sum(answer["probabilities"].values()) == pytest.approx(1)
 
 
-def test_texts_that_are_cut_are_counted_on_stderr(tmp_path, call):
-    call("train", "sentiment", *SMALL, "--longest", 4, "--out", tmp_path / "run")
-    (tmp_path / "t.txt").write_text("one\none two three four five\n")
-    assert "1 of them read up to" in call("predict", tmp_path / "run", tmp_path / "t.txt").err
+def test_every_word_is_shown_with_its_nats(folder, call):
+    (folder / "one.txt").write_text("a fine film\n")
+    words = ["predict", folder / "run", folder / "one.txt", "--explain"]
+    reasons = call(*words).out.rstrip("\n").split("\t")[3].split()
+    found = json.loads(call(*words, "--json").out)["words"]
+    assert reasons[::2] == [word for word, _ in found] == ["a", "fine", "film"]
+    assert list(map(float, reasons[1::2])) == pytest.approx([nats for _, nats in found], abs=0.006)
+
+
+def test_texts_that_are_cut_are_counted_on_stderr(folder, call):
+    (folder / "long.txt").write_text("one\n" + "word " * 501 + "\n")
+    assert "1 of them read up to" in call("predict", folder / "run", folder / "long.txt").err
 
 
 def test_an_ended_run_is_resumed_to_its_end(folder, call):

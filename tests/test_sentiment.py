@@ -184,10 +184,10 @@ def test_f1_is_the_harmonic_mean_of_precision_and_recall():
 
 def test_the_generated_reviews_are_learnt_to_the_last_one(tmp_path):
     model = {"hidden": 24, "embedding": 16, "layers": 1, "dropout": 0.1, "pooling": "last"}
-    options = tiny(model=model, epochs=8, batch=32, lr=0.01)
+    options = tiny(model=model, epochs=3, batch=32, lr=0.01)
     sentiment.train(options, tmp_path / "run", quiet)
     found = sentiment.evaluate(tmp_path / "run")
-    assert (found.texts, found.share_right, found.macro_f1) == (1000, 1.0, 1.0)
+    assert (found.texts, found.share_right, found.macro_f1) == (3000, 1.0, 1.0)
     texts = ["the plot was not funny", "the plot was dull but the cast was not flat", "", "?"]
     model = sentiment.load(tmp_path / "run")
     answers = list(sentiment.predict(model, texts))

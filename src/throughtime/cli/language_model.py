@@ -71,7 +71,7 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     print(f"over {found.tokens:,} tokens, {found.characters:,} characters")
 
 
-def predict(run: Path, paths: tuple[str, ...], as_json: bool, explain: bool) -> None:
+def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
     """A language model writes instead."""
     raise refuse_to_predict(run, TASK, f"let it write: throughtime generate {run}")
 

@@ -100,7 +100,7 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     )
 
 
-def predict(run: Path, paths: tuple[str, ...], as_json: bool, explain: bool) -> None:
+def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
     """There is nothing of a user's to predict."""
     raise refuse_to_predict(run, "a memory task", f"look at {run / 'curve.png'}")
 

@@ -81,7 +81,7 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     print(f"over {found.images:,} images")
 
 
-def predict(run: Path, paths: tuple[str, ...], as_json: bool, explain: bool) -> None:
+def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
     """There is no command that reads a user's own images."""
     raise refuse_to_predict(run, MNIST, f"see how good it is: throughtime evaluate {run}")
 

@@ -26,7 +26,7 @@ class Recipe(Protocol):
         """Prints how good a run is, on these files or on what it kept for that."""
         ...
 
-    def predict(self, run: Path, paths: tuple[str, ...], as_json: bool, explain: bool) -> None:
+    def predict(self, run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
         """Prints what a run says of these files, or of the standard input."""
         ...
 

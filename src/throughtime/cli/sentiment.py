@@ -66,7 +66,7 @@ def train_sentiment(
     Ctrl-C saves and stops; throughtime train --resume RUN goes on from there.
 
     Args:
-        paths: Tables of labelled texts; none: a thousand generated reviews, learnt in seconds.
+        paths: Tables of labelled texts; none: generated reviews, learnt in seconds.
         out: New folder for the run. [default: runs/sentiment-DATE-TIME]
         config: YAML file of settings named like the flags, or the config.yaml of a run.
             A flag that is given wins over the file.
@@ -105,18 +105,26 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     print(f"\nThe picture: {draw_confusion(found, run / 'confusion')}")
 
 
-def predict(run: Path, paths: tuple[str, ...], as_json: bool, explain: bool) -> None:
+def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
     """Prints what each text is taken for; texts come from files or the standard input."""
     from throughtime.tasks.sentiment import load, predict
 
     model = load(run)
     cut = 0
     for texts in _chunks(model, paths):
-        for found in predict(model, texts):
-            print(_as_json(found) if as_json else _as_line(found), flush=not paths)
+        answers = list(predict(model, texts))
+        reasons = _reasons(model, answers) if is_explained else [[] for _ in answers]
+        for found, words in zip(answers, reasons, strict=True):
+            print(_as_json(found, words) if as_json else _as_line(found, words), flush=not paths)
             cut += found.is_cut
     if cut:
         print(f"note: {_say_cut(cut).removeprefix(', ')}", file=sys.stderr)
+
+
+def _reasons(model: Trained, answers: list[Prediction]) -> list[list[tuple[str, float]]]:
+    from throughtime.tasks.sentiment_explain import explain
+
+    return explain(model, answers)
 
 
 def _say_cut(count: int) -> str:
@@ -145,14 +153,18 @@ def _read(model: Trained, path: str) -> list[str]:
     return read_file(Path(path)).removesuffix("\n").split("\n")
 
 
-def _as_line(found: Prediction) -> str:
+def _as_line(found: Prediction, words: list[tuple[str, float]]) -> str:
     text = " ".join(found.text.split())
-    return f"{found.label}\t{found.probabilities[found.label]:.4f}\t{text}"
+    parts = [found.label, f"{found.probabilities[found.label]:.4f}", text]
+    return "\t".join(
+        parts + [" ".join(f"{word} {nats:+.2f}" for word, nats in words)] * bool(words)
+    )
 
 
-def _as_json(found: Prediction) -> str:
+def _as_json(found: Prediction, words: list[tuple[str, float]]) -> str:
     return json.dumps(
         {"text": found.text, "label": found.label, "probabilities": found.probabilities}
+        | ({"words": words} if words else {})
         | ({"cut": True} if found.is_cut else {})
     )
 

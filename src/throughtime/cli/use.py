@@ -34,7 +34,7 @@ def predict(
         run: Folder of a run.
         paths: Files: a text a line, or a table of texts; none: the standard input, a text a line.
         as_json: Print a JSON object a line, with the probability of every class.
-        explain: Say how much each word speaks for the answer.
+        explain: Say how many nats each word adds to the answer's log-probability.
     """
     recipe_of(run).predict(run, paths, as_json, explain)
 

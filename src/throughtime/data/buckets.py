@@ -37,8 +37,8 @@ class Buckets(Dataset[Batch]):
         DataError: there are no sequences.
 
     Example:
-        >>> buckets = Buckets([5, 1, 4, 2], batch=2, epochs=1, seed=0, collate=sorted)
-        >>> sorted(buckets[u] for u in range(len(buckets)))
+        >>> buckets = Buckets([5, 1, 4, 2], batch=2, epochs=1, seed=0, collate=np.sort)
+        >>> sorted(buckets[u].tolist() for u in range(len(buckets)))
         [[0, 2], [1, 3]]
     """
 

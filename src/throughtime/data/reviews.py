@@ -26,7 +26,7 @@ def reviews(count: int, seed: int) -> Labelled:
     Example:
         >>> found = reviews(2, seed=1)
         >>> found.texts[0], found.labels[0]
-        ('the music was moving', 'positive')
+        ('the music was flat but the cast was quite dull', 'negative')
     """
     draw = np.random.default_rng((seed, count))
     texts, labels = [], []

@@ -31,7 +31,7 @@ class LabelledOptions:
     """Which texts are read, and how they are cut into words."""
 
     paths: tuple[str, ...] = ()
-    """Tables of training texts; none: a thousand generated reviews."""
+    """Tables of training texts; none: generated reviews."""
 
     validation: tuple[str, ...] = ()
     """Tables to choose the best weights on; without them, a share of the training texts."""
@@ -122,11 +122,14 @@ class ClassifierOptions:
 class SentimentTraining(LoopOptions):
     """The optimiser, on the texts in a new order every epoch."""
 
-    batch: int = 128
+    batch: int = 64
     """Texts side by side in an update, of similar lengths."""
 
-    epochs: int = 3
+    epochs: int = 5
     """Passes over the training texts."""
+
+    lr: float = 0.003
+    """Learning rate at its highest."""
 
     weight_decay: float = 0.01
     """Decoupled weight decay per update and unit of learning rate (Adam only)."""

@@ -95,24 +95,24 @@ def draw_confusion(found: Score, place: Path) -> Path:
 
     count = len(found.classes)
     side = min(12.0, 2.6 + 0.9 * count)
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     ax = figure.subplots()
     rows = found.confusion.sum(1, keepdims=True)
     shares = found.confusion / np.maximum(rows, 1)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     if count <= 20:  # more would not be read
         for (true, taken), number in np.ndenumerate(found.confusion):
             share = shares[true, taken]
             ink = "white" if share > 0.6 else "#222222"
-            label = f"{number:,}\n{share:.0%}"
+            label = f"{number:,}\n{100 * share:.0f} %"
             ax.text(taken, true, label, ha="center", va="center", color=ink)
     names = [name if len(name) < 16 else f"{name[:14]}…" for name in found.classes]
     # A label may hold a dollar sign, which is no formula here.
     ax.set_xticks(range(count), names, rotation=0 if count < 4 else 60, parse_math=False)
     ax.set_yticks(range(count), names, parse_math=False)
     ax.set_xlabel("taken for")
-    ax.set_ylabel("is")
+    ax.set_ylabel("is in truth")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    figure.suptitle(f"{found.share_right:.1%} of {found.texts:,} texts right", fontsize=11)
+    figure.suptitle(f"{100 * found.share_right:.1f} % of {found.texts:,} texts right", fontsize=11)
     return save_figure(figure, place)[0]

@@ -25,7 +25,7 @@ from throughtime.training.processes import Team
 
 ALONE = Team()
 
-EXAMPLES = 1000
+EXAMPLES = 3000
 """Reviews that are generated where no table is named."""
 
 
