@@ -11,10 +11,9 @@
 // Members of one part share its units, as in forward.h.
 #pragma once
 
+#include "adjoints.h"
 #include "layernorm.h"
 #include "options.h"
-#include "states.h"
-#include "step.h"
 #include "weight_sums.h"
 
 namespace throughtime {
@@ -61,8 +60,7 @@ class BackwardRun {
         m = shared(has_second_product() ? R * h_stride : 0);
         sums = WeightSums<Cell, Real>(sizes, R, shared);
         sums.keep_in(job.sums, lane, shared);
-        options = {job.keep_h,          job.keep_c,           job.keep_h_share,    job.keep_c_share,
-                   job.peepholes[at.d], has_second_product(), sums.of_peepholes(), job.dc};
+        options = {job, at.d, has_second_product(), sums.of_peepholes()};
         used = room.used;
         if (group.count == 0) return;
         mine_ih = share_of(packed.panels_ih, group.index, group.count);
@@ -84,6 +82,7 @@ class BackwardRun {
             Size row = block.rows;
             for (Size i = block.end - 1; i >= block.begin; --i) {
                 row -= at.active(i);
+                if (has_options && job.dh_all) hand_out_dh(job, at, i, states);
                 if constexpr (can_have_second<Cell>) {
                     if (has_second_product()) second_gradients(i, row);
                 }
@@ -98,9 +97,7 @@ class BackwardRun {
             const bool is_first = end == job.sizes.T && !job.adds;
             sums.add({{dz, da_stride}, {da, da_stride}, {de, de_stride}, {m, h_stride}, block.rows},
                      is_first, group);
-            if (has_options && (job.peepholes[at.d] || normalises())) {
-                sums.add_by_unit(states.units.begin, states.units.end, is_first);
-            }
+            if (has_sums_by_unit()) sums.add_by_unit(states.units, is_first);
             input_gradients(block);
             group.meet();  // before the buffers are written again
             end = block.begin;
@@ -114,6 +111,7 @@ class BackwardRun {
     bool normalises() const { return has_options && job.sizes.normalises; }
     bool has_second_product() const { return has_options && has_second<Cell>(job.sizes); }
     bool has_mask() const { return has_options && job.mask; }
+    bool has_sums_by_unit() const { return has_options && (job.peepholes[at.d] || normalises()); }
 
     void start() {
         if (group.index == 0) {
@@ -179,6 +177,7 @@ class BackwardRun {
                 units.store(from, options.backward(units, dh_u, step, at_u, u));
                 if (has_second_product() && has_mask()) mask_m(units, step.m, r, u);
             });
+            if (has_options && job.dz_all) hand_out_dz<Cell>(job, kept, dz_r, states.units);
         }
     }
 

@@ -101,7 +101,7 @@ class Layer {
                   Address sums, bool adds, double keep_h_share, double keep_c_share) {
         check_count("weights", weights, num_weights * D_);
         check_count("gradients", gradients, num_weights * D_);
-        check_count("tensors", tensors, 22);
+        check_count("tensors", tensors, 25);
         with_type(is_double_, [&]<class Real>(Real) {
             const RowTables tables = sequence.tables();
             Pointers<Real> next(tensors), gradient(gradients);
@@ -113,6 +113,9 @@ class Layer {
                                .dc0 = next(),
                                .dh_fresh = next(),
                                .dc_fresh = next(),
+                               .dh_all = next(),
+                               .dc_all = next(),
+                               .dz_all = next(),
                                .dy = next(),
                                .dc = next(),
                                .dh_n = next(),

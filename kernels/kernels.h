@@ -144,6 +144,9 @@ struct Backward {
     Real* dc0;                         // [D, B, H]    or null; by the LSTM
     Real* dh_fresh;                    // [D, P]       or null
     Real* dc_fresh;                    // [D, H]       or null; by the LSTM
+    Real* dh_all;                      // [N, D, P]    or null: not wanted (adjoints.h)
+    Real* dc_all;                      // [N, D, H]    or null; by the LSTM
+    Real* dz_all;                      // [N, D, G, H] or null
     const Real* dy;                    // [N, D, P]    or null: zeros
     const Real* dc;                    // [N, D, H]    or null: zeros; of c, LSTM
     const Real* dh_n;                  // [D, B, P]    or null: zeros

@@ -69,18 +69,23 @@ struct AnyLSTM {
         const V f = units.load(step.gates + at_f * H), g = units.load(step.gates + at_g * H);
         const V o = units.load(step.gates + at_o * H);
         const V i = is_coupled ? one - f : units.load(step.gates);
-        const V c_before = units.load(step.c_before);
-        const V c = f * c_before + i * g;  // zoneout may have saved another
+        const V c_before = units.load(step.c_before), dc_given = units.load(step.dc);
+        V kept = f * c_before, written = i * g;
+        pin<Real>(kept);
+        pin<Real>(written);          // or which one is rounded is up to the compiler, run by run
+        const V c = kept + written;  // zoneout may have saved another
         const V tanh_c = tanh(c);
+        const V slope_o = o * (one - tanh_c * tanh_c), slope_g = i * (one - g * g);
         const V dz_o = dh * tanh_c * o * (one - o);
-        V dc = units.load(step.dc) + dh * o * (one - tanh_c * tanh_c);
+        V dc = dc_given + dh * slope_o;
         if (has_options && step.peepholes) dc += units.load(step.peepholes + peephole_o * H) * dz_o;
+        if (has_options && step.dc_all) units.store(step.dc_all, dc);
         const V dz_i = dc * g * i * (one - i);
         const V dz_f =
             is_coupled ? dc * (c_before - g) * f * (one - f) : dc * c_before * f * (one - f);
         if (!is_coupled) units.store(step.dz, dz_i);
         units.store(step.dz + at_f * H, dz_f);
-        units.store(step.dz + at_g * H, dc * i * (one - g * g));
+        units.store(step.dz + at_g * H, dc * slope_g);
         units.store(step.dz + at_o * H, dz_o);
         V dc_before = dc * f;
         if (has_options && step.peepholes) {

@@ -9,7 +9,8 @@
 // where h~ and c~ are what the cell gives. In training k is drawn, 0 or 1 per unit and step; for
 // inference it is the share of ones, one number (Krueger et al. 2017, equation 3).
 //
-// Peepholes are the cell's own arithmetic (lstm.h); gradients of c may be handed in at every step.
+// Peepholes are the cell's own arithmetic (lstm.h); gradients of c may be handed in at every step,
+// and out (adjoints.h): with zoneout h follows from c~, without it from c.
 #pragma once
 
 #include <type_traits>
@@ -45,18 +46,25 @@ class Options {
   public:
     Options() = default;
     Options(const Real* keep_h, const Real* keep_c, Real h_share, Real c_share,
-            const Real* peepholes, bool second, Real* dpeepholes = nullptr,
-            const Real* dc = nullptr)
+            const Real* peepholes, bool second)
         : keep_h(keep_h),
           keep_c(keep_c),
           h_share(h_share),
           c_share(c_share),
           peepholes(peepholes),
-          dpeepholes(dpeepholes),
-          dc(dc),
           second(second),
           has_zoneout(keep_h || keep_c || h_share != 0 || c_share != 0),
-          leaves_cell(!has_zoneout && !peepholes && !dc && !second) {}
+          leaves_cell(!has_zoneout && !peepholes && !second) {}
+
+    // Of direction d of a backward run.
+    Options(const Backward<Real>& job, Size d, bool second, Real* dpeepholes)
+        : Options(job.keep_h, job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[d],
+                  second) {
+        this->dpeepholes = dpeepholes;
+        dc = job.dc;
+        dc_all = job.dc_all;
+        leaves_cell = leaves_cell && !dc && !dc_all;
+    }
 
     // The step of the units u and following, `at` in the axes [N, D, H]: returns h, writes c.
     template <class Units>
@@ -116,6 +124,8 @@ class Options {
         }
         if constexpr (Cell::has_c) {
             if (dc) add(units, step.dc, units.load(dc + at));
+            if (dc_all && !has_zoneout) step.dc_all = dc_all + at;
+            if (dc_all && has_zoneout) units.store(dc_all + at, units.load(step.dc));
         }
         Vec<Real> dh_kept{}, dc_kept{};
         if (has_zoneout) {
@@ -147,8 +157,9 @@ class Options {
     const Real *keep_h, *keep_c;  // [N, D, H] or null
     Real h_share, c_share;        // where these are null
     const Real* peepholes;        // [Q, H] or null
-    Real* dpeepholes;             // [Q, H] added to
-    const Real* dc;               // [N, D, H] or null
+    Real* dpeepholes = nullptr;   // [Q, H] added to
+    const Real* dc = nullptr;     // [N, D, H] or null
+    Real* dc_all = nullptr;       // [N, D, H] or null
     bool second;                  // product in every step
     bool has_zoneout;
     bool leaves_cell;  // as it is

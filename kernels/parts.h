@@ -44,7 +44,7 @@ void backward(const Backward<Real>& job, const Member& member) {
     };
     for (Size part = 0; part < parts; ++part) {
         for (Size d = 0; d < D; ++d) {
-            with_or_without<Cell>(job.dc || has_options<Cell>(job, d),
+            with_or_without<Cell>(job.dc || hands_out(job) || has_options<Cell>(job, d),
                                   [&](auto options) { run_of(d, part, options).run(); });
         }
     }

@@ -43,6 +43,7 @@ struct StepBackward {
     Real* dz;               // [G, H]
     Real* da;               // [G, H] where it differs
     Real* dc;               // [H]    read: of c; written: of c_before
+    Real* dc_all;           // [H] or null; written: of c with what comes from h
     const Real* h;          // [H]
     const Real* gates;      // [S, H]
     const Real* h_before;   // [H]

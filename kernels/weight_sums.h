@@ -75,9 +75,9 @@ class WeightSums {
     }
 
     // Adds what was summed unit by unit over a block, for these units, and begins again at 0.
-    void add_by_unit(Size begin, Size end, bool is_first) {
+    void add_by_unit(Share units, bool is_first) {
         for (Size row = 0; row < rows_by_unit * H; row += H) {
-            for (Size k = row + begin; k < row + end; ++k) {
+            for (Size k = row + units.begin; k < row + units.end; ++k) {
                 unit_sums[k] = is_first ? by_unit[k] : unit_sums[k] + by_unit[k];
                 by_unit[k] = 0;
             }

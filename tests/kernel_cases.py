@@ -178,8 +178,9 @@ class Kernel:
             [self.new(*tensor.shape) for tensor in group]
             for group in (case.states, case.fresh, case.weights)
         )
-        tensors = [dx, *pair(dstates), *pair(dfresh), gradients[0], None, *pair(gradients[1:])]
-        tensors += [case.x, y, c, gates, *pair(case.states), *pair(case.fresh), *[None] * 5]
+        tensors = [dx, *pair(dstates), *pair(dfresh), *[None] * 3, gradients[0], None]
+        tensors += [*pair(gradients[1:]), case.x, y, c, gates]
+        tensors += [*pair(case.states), *pair(case.fresh), *[None] * 5]
         crossing = (self.weights(case.weights), self.weights(dweights), addresses(tensors))
         self.layer.backward(*crossing, self.sequence, self.threads)
         return [dx.sum(0), *dstates, *dfresh, *dweights]

@@ -91,7 +91,7 @@ def test_gradients_of_every_step_are_those_of_the_definition(case, rows, path):
         assert worst_error([found[name] for name in theirs], list(theirs.values())) < 1e-10
 
 
-@pytest.mark.parametrize("path", ["loop"])
+@each_path
 @each_case
 def test_watching_changes_no_bit(case, path):
     layer = case.make(num_layers=2, bidirectional=True, dropout=0.3)

@@ -28,12 +28,14 @@ struct Case {
     bool has_mask = false;                      // of the recurrent product
     bool normalises = false;                    // LayerNorm
     Size projected = 0;                         // P of an LSTM, or 0: none
+    bool hands_out = false;                     // the adjoints of every step
 
     Size G() const { return num_gates[int(cell)]; }
     Size S() const { return num_saved[int(cell)]; }
     Size Q() const { return num_peepholes[int(cell)]; }
     Size P() const { return projected ? projected : H; }
     bool is_lstm() const { return has_cell_state[int(cell)]; }
+    bool has_zoneout() const { return draws_zoneout || keep_h_share != 0 || keep_c_share != 0; }
     bool tells_slope_from_y() const { return S() == 0; }  // so that y must be the cell's alone
 
     Size N() const {
@@ -72,9 +74,10 @@ struct Case {
         if (has_peepholes) text += " peepholes";
         if (hands_in_dc) text += " dc";
         if (draws_zoneout) text += " zoneout";
-        if (keep_h_share != 0 || keep_c_share != 0) text += " zoneout in shares";
+        if (has_zoneout() && !draws_zoneout) text += " zoneout in shares";
         if (has_mask) text += " mask";
         if (normalises) text += " LayerNorm";
+        if (hands_out) text += " adjoints";
         return text;
     }
 };
@@ -97,7 +100,7 @@ struct Tensors {
     Tensor mask, keep_h, keep_c;
     std::vector<std::uint8_t> reset;
     Tensor y, h_n, c_n, c, gates, normalised, scales;
-    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dweights[2][8];
+    Tensor dx, dh0, dc0, dh_fresh, dc_fresh, dh_all, dc_all, dz_all, dweights[2][8];
 };
 
 // Calls body(a tensor, its elements, the scale of its numbers) for everything that goes in; what
@@ -137,10 +140,13 @@ void for_outputs(const Case& job, Tensors<Real>& tensors, Body body) {
     body("dx", tensors.dx, D * N * job.I);
     body("dh0", tensors.dh0, D * job.B * P);
     body("dh_fresh", tensors.dh_fresh, D * P);
+    body("dh_all", tensors.dh_all, job.hands_out ? N * D * P : 0);
+    body("dz_all", tensors.dz_all, job.hands_out ? N * D * job.G() * H : 0);
     if (job.is_lstm()) {
         body("c_n", tensors.c_n, D * job.B * H);
         body("dc0", tensors.dc0, D * job.B * H);
         body("dc_fresh", tensors.dc_fresh, D * H);
+        body("dc_all", tensors.dc_all, job.hands_out ? N * D * H : 0);
     }
     for (Size d = 0; d < job.D; ++d) {
         for (int k = 0; k < (job.bias ? 4 : 2); ++k) {

@@ -65,6 +65,7 @@ class Row {
         for (Size i = length - 1; i >= 0; --i) {
             const Size kept = (place(i) * job.D + d) * H;
             for (Size p = 0; p < P; ++p) dh[p] += tensors.dy[(place(i) * job.D + d) * P + p];
+            if (job.hands_out) std::copy_n(dh.begin(), P, &tensors.dh_all[kept / H * P]);
             const std::vector<double> of_units = job.projected ? projection_backward(i, dh) : dh;
             for (Size u = 0; u < H; ++u) {
                 Unit& unit = units[i][u];
@@ -78,6 +79,7 @@ class Row {
                 dc[u] = unit.dc_before;
             }
             if (job.cell == CellKind::gru_reset_before) reset_backward(i, dh);
+            if (job.hands_out) hand_out(i);
             product_backward(i, dh);
             if (!is_fresh(i)) continue;
             for (Size p = 0; p < P; ++p) tensors.dh_fresh[d * P + p] += std::exchange(dh[p], 0);
@@ -222,6 +224,19 @@ class Row {
             }
             unit.dz[0] = unit.da[0] = dreset * unit.h_before * unit.gate[0] * (1 - unit.gate[0]);
             dh[u] += dreset * unit.gate[0];
+        }
+    }
+
+    // The gradients of all pre-activations, and of c, which without zoneout is the cell's own.
+    void hand_out(Size i) {
+        const Size H = job.H, kept = place(i) * job.D + d;
+        for (Size u = 0; u < H; ++u) {
+            const Unit& unit = units[i][u];
+            if (job.is_lstm())
+                tensors.dc_all[kept * H + u] = job.has_zoneout() ? unit.dc : unit.dc_new;
+            for (Size g = 0; g < job.G(); ++g) {
+                tensors.dz_all[(kept * job.G() + g) * H + u] = unit.dz[g];
+            }
         }
     }
 

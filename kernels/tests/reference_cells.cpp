@@ -33,6 +33,7 @@ void lstm_backward(int f, Unit& unit, double dh, double dc) {
     const double tanh_c = std::tanh(unit.c_new);
     dz[o] = dh * tanh_c * gate[o] * (1 - gate[o]);
     dc += dh * gate[o] * (1 - tanh_c * tanh_c) + dz[o] * p[o - 1];
+    unit.dc_new = dc;
     const double di = dc * gate[g];
     double df = dc * unit.c_before;
     dz[g] = dc * unit.i * (1 - gate[g] * gate[g]);
@@ -95,6 +96,7 @@ void unit_backward(const Case& job, Unit& unit, double dh, double dc, double slo
     double* dz = unit.dz;
     unit.dh_before = unit.keep_h * dh;
     unit.dc_before = unit.keep_c * dc;
+    unit.dc = dc;
     dh *= 1 - unit.keep_h;
     dc *= 1 - unit.keep_c;
     switch (job.cell) {

@@ -21,6 +21,7 @@ struct Unit {
     double peephole[3];                         // in the order of the gates
     double h_new, c_new, h, c;                  // what the cell gives, and what becomes of it
     double dz[4], da[4], dh_before, dc_before, dpeephole[3];
+    double dc_new, dc;  // of c_new, from h_new too, and of c
 };
 
 // Fills in what comes of z, a, the states before and the shares.

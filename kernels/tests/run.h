@@ -14,11 +14,13 @@ struct Layer {
     PackedCopy forward, backward;
 };
 
-// Makes room for what comes out. Nobody writes to y and dx where a row has ended: they hold 0.
+// Makes room for what comes out. Nobody writes to what has places where a row has ended: 0.
 template <class Real>
 void make_room(const Case& job, Tensors<Real>& tensors) {
     for_outputs(job, tensors, [&](const char*, std::vector<Real>& tensor, Size elements) {
-        const bool has_padding = &tensor == &tensors.y || &tensor == &tensors.dx;
+        const std::vector<Real>* placed[] = {&tensors.y, &tensors.dx, &tensors.dh_all,
+                                             &tensors.dc_all, &tensors.dz_all};
+        const bool has_padding = std::count(std::begin(placed), std::end(placed), &tensor) > 0;
         tensor.assign(elements, has_padding ? 0 : std::numeric_limits<Real>::quiet_NaN());
     });
     tensors.c.resize(job.is_lstm() ? job.N() * job.D * job.H : 0);
@@ -95,6 +97,9 @@ Backward<Real> backward_job(const Case& job, Tensors<Real>& tensors, const RowTa
                             .dc0 = tensors.dc0.data(),
                             .dh_fresh = tensors.dh_fresh.data(),
                             .dc_fresh = tensors.dc_fresh.data(),
+                            .dh_all = tensors.dh_all.data(),
+                            .dc_all = tensors.dc_all.data(),
+                            .dz_all = tensors.dz_all.data(),
                             .dy = tensors.dy.data(),
                             .dc = tensors.dc.data(),
                             .dh_n = tensors.dh_n.data(),

@@ -40,8 +40,8 @@ bool can_normalise(CellKind cell) {
 }
 
 // Every combination of the options that the case's cell alone knows, then the same with a mask,
-// LayerNorm or both in turns. The variance of few pre-activations may be small, which amplifies the
-// rounding of what comes before.
+// LayerNorm or both in turns, and every other one with adjoints. The variance of few
+// pre-activations may be small, which amplifies the rounding of what comes before.
 std::vector<Case> with_options(const Case& job) {
     std::vector<Case> cases = with_options_of_cell(job);
     const std::size_t num = cases.size();
@@ -49,6 +49,9 @@ std::vector<Case> with_options(const Case& job) {
         cases.push_back(cases[k]);
         cases.back().normalises = k % 3 != 1 && job.H > 12 && can_normalise(job.cell);
         cases.back().has_mask = k % 3 != 0 || !cases.back().normalises;
+    }
+    for (std::size_t k = 0; k < cases.size(); ++k) {
+        cases[k].hands_out = (k + job.D + job.resets) % 2 == 0;
     }
     return cases;
 }
@@ -104,6 +107,22 @@ void test_bits_are_those_of_one_thread(CellKind cell) {
             for (const int threads : {2, 4}) {
                 with.threads = threads;
                 CHECK(results<float>(with) == alone, with.name() + " beside one thread");
+            }
+        }
+    }
+}
+
+template <class Real>
+void test_handing_out_changes_no_bit(CellKind cell) {
+    for (const Size B : {1, 7}) {
+        Case job{cell, 20, B, 3, 37, 2, 2};
+        for (Case& with : with_options(job)) {
+            with.hands_out = false;
+            const auto without = results<Real>(with);
+            with.hands_out = true;
+            const auto ours = results<Real>(with);
+            for (std::size_t k = 0; k < ours.size(); ++k) {
+                CHECK(without[k].empty() || without[k] == ours[k], with.name() + " or none");
             }
         }
     }
@@ -174,6 +193,8 @@ void test_options() {
         test_rows(cell);
         test_shapes(cell);
         test_bits_are_those_of_one_thread(cell);
+        test_handing_out_changes_no_bit<float>(cell);
+        test_handing_out_changes_no_bit<double>(cell);
         for (const bool normalises : {false, true}) {
             if (normalises && !can_normalise(cell)) continue;
             test_pieces_give_the_bits_of_one_run(cell, normalises);

@@ -6,12 +6,12 @@ import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from throughtime.cells import Inside, Zoneout
+from throughtime.cells import Inside, OpenCell, Zoneout
 from throughtime.errors import OptionError
 from throughtime.instruments.padding import padded, padded_run
 from throughtime.layers.adjoints import Adjoints, spread
@@ -132,6 +132,9 @@ class LayerRecording:
     def dstates(self) -> Any:
         """dL/dh_t in all, and dL/d of every other field of the state, fields [T, B, D, ·]."""
         adjoints, states = self._need_gradients(), self._whole.states
+        handed = [dh for dh in (adjoints.kernel.dh, adjoints.kernel.dc) if dh is not None]
+        if handed:
+            return type(states)(*map(self._of_kernel, handed))
         fields = [
             self._of_notes([notes.states.get(name, {}) for notes in adjoints.notes], field)
             for name, field in zip(states._fields, states, strict=True)
@@ -141,8 +144,11 @@ class LayerRecording:
     @property
     def dpre_activations(self) -> dict[str, Tensor]:
         """dL/d of every pre-activation by its gate, [T, B, D, H]."""
-        adjoints = self._need_gradients()
-        c_or_h = self._whole.states[-1]
+        adjoints, c_or_h = self._need_gradients(), self._whole.states[-1]
+        if adjoints.kernel.dz is not None:
+            gates = cast(OpenCell[Any], self._run.cells[0]).gates
+            parts = self._of_kernel(adjoints.kernel.dz).unbind(-2)
+            return dict(zip(gates, parts, strict=True))
         names = adjoints.notes[0].pre_activations
         return {
             name: self._of_notes([notes.pre_activations[name] for notes in adjoints.notes], c_or_h)
@@ -161,6 +167,10 @@ class LayerRecording:
 
     def _padded(self, sequence: Tensor) -> Tensor:
         return padded(sequence, self._run.rows, self._order)
+
+    def _of_kernel(self, numbers: Tensor) -> Tensor:
+        """What the kernel handed out, [N, D, ·], as [T, B, D, ·]."""
+        return self._padded(numbers.view(*self._run.x.shape[:-1], *numbers.shape[1:]))
 
     def _of_notes(self, steps: Sequence[dict[int, Tensor]], like: Tensor) -> Tensor:
         """What the loop noted, as a sequence like the one given, [T, B, D, ·]."""

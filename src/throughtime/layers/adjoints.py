@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch._C._functorch import is_legacy_batchedtensor
 
+from throughtime.native import adjoints as native
+
 
 class Adjoints:
     """The gradients of one layer in one call, there once a backward pass has been through it.
@@ -16,17 +18,19 @@ class Adjoints:
     Attributes:
         dy: dL/dh_t by all that reads the output of step t, [T, B, D, P] or packed [N, D, P]: what
             came through the layer's own later steps is not in it.
-        notes: of each direction what its loop noted.
+        kernel: what the kernel handed out, if the layer ran there.
+        notes: of each direction what its loop noted, if it ran there.
     """
 
     def __init__(self) -> None:
         self.dy: Tensor | None = None
+        self.kernel = native.Adjoints()
         self.notes: list[StepNotes] = []
 
     @property
     def are_known(self) -> bool:
         """Whether a backward pass has been here."""
-        return self.dy is not None or any(notes.grads for notes in self.notes)
+        return self.kernel.dh is not None or any(notes.has_grads for notes in self.notes)
 
     def watch_output(self, h: Tensor) -> None:
         """Notes the gradient of the layer's output once it is known."""
@@ -51,10 +55,9 @@ class StepNotes:
         self.pre_activations: dict[str, dict[int, Tensor]] = {}
 
     @property
-    def grads(self) -> list[Tensor]:
-        """All that is there."""
-        both = [*self.states.values(), *self.pre_activations.values()]
-        return [grad for steps in both for grad in steps.values()]
+    def has_grads(self) -> bool:
+        """Whether a gradient came to a step."""
+        return any(self.states.values())
 
     def step(self, t: int, cell: Any, z: Tensor, before: Any) -> Any:
         """The cell's step, of which each part tells its gradient once it is known."""

@@ -67,10 +67,10 @@ class Run(NamedTuple):
 
         def compute(*tensors: Tensor) -> Tensor:
             gates = self._over(tensors).inside().gates
-            return torch.stack([gates[name] for name in names], dim=3)
+            return torch.stack([gates[name] for name in names], dim=-2)
 
         known = Known.apply(compute, values, *self.tensors())  # type: ignore[no-untyped-call]
-        return self._replace(gates=dict(zip(names, known.unbind(3), strict=True)))
+        return self._replace(gates=dict(zip(names, known.unbind(-2), strict=True)))
 
     def tensors(self) -> list[Tensor]:
         """All that the gates are a function of."""

@@ -104,8 +104,9 @@ def _run_layer_steps(
 def _steps(
     cells: Sequence[AnyCell], x: Tensor, state: Any, rows: Rows, adjoints: Adjoints | None
 ) -> tuple[Run, State]:
-    if native.refusal(cells, x, rows) is None and adjoints is None:
-        found = native.run_layer_steps(unroll_direction_steps, cells, x, state, rows)
+    if native.refusal(cells, x, rows) is None:
+        kernel = None if adjoints is None else adjoints.kernel
+        found = native.run_layer_steps(unroll_direction_steps, cells, x, state, rows, kernel)
         if found is not None:
             run = Run(cells, x, state, rows, found.states, adjoints=adjoints)
             return (run if found.gates is None else run.with_gates(found.gates)), found.final

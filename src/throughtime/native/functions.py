@@ -21,6 +21,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from throughtime.native import kernels
+from throughtime.native.adjoints import Adjoints
 from throughtime.native.sums import sums_of
 from throughtime.native.twins import Call
 
@@ -37,6 +38,7 @@ class Layer:
     call: Call
     loop: Callable[..., Tensors]  # (x, *states, *weights) -> (y, *final states), plain torch
     gives_c: bool = False  # whether c of every step is a result too, of the loop the last one
+    adjoints: Adjoints | None = None  # where backward passes hand out those of every step
 
     @property
     def num_results(self) -> int:
@@ -145,11 +147,13 @@ class LayerForward(Function):
             x, states, weights = layer.parts(inputs)
             sums = sums_of(layer.call, weights, layer.call.rows.batch(x))
             gradients = kernels.backward(
-                layer.call, given, x, states, weights, y, saved, wanted[0], sums
+                layer.call, given, x, states, weights, y, saved, wanted[0], sums, layer.adjoints
             )
             if sums is not None:
                 gradients = (*gradients, *[None] * len(weights))
         else:
+            if layer.adjoints is not None:
+                layer.adjoints.clear()
             gradients = _differentiable_backward(layer, given, inputs, y, saved, wanted[0])
         return None, *[
             g if is_wanted else None for g, is_wanted in zip(gradients, wanted, strict=True)

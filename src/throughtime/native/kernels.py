@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from throughtime.native import _kernels
+from throughtime.native.adjoints import NO_ADJOINTS, Adjoints
 from throughtime.native.layout import (
     NO_WEIGHTS,
     addresses_of,
@@ -145,6 +146,7 @@ def backward(
     saved: Sequence[Tensor],
     wants_dx: bool,
     sums: GradientSums | None = None,
+    adjoints: Adjoints | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Runs a kernel back through time.
 
@@ -160,6 +162,7 @@ def backward(
         saved: see y.
         wants_dx: whether dL/dx is to be computed.
         sums: where the gradients of the weights are added up with those of other calls.
+        adjoints: where the adjoints of every step are handed out.
 
     Returns:
         The gradients of x (empty unless wanted), the states (None where they were None) and the
@@ -176,7 +179,8 @@ def backward(
     dstates = [torch.empty_like(state) for state in starts]
     dfresh = [None if state is None else torch.empty_like(state) for state in fresh]
     dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
-    outputs = (dx, *pair(dstates), *dfresh)
+    handed = NO_ADJOINTS if adjoints is None else adjoints.renew(call, x, weights)
+    outputs = (dx, *pair(dstates), *dfresh, *handed)
     dc = given.pop() if len(given) > 1 + kernel.num_states else None
     read = (given[0], dc, *pair(given[1:]), x, y, c, gates, *pair(starts), *fresh)
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
@@ -213,7 +217,7 @@ class GradientSums:
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
         gradients = addresses_of(by_direction(call, dweights))
         (kept,) = addresses_of([self.numbers])
-        layer.backward(addresses, gradients, [0] * 22, sequence, threads, kept, True)
+        layer.backward(addresses, gradients, [0] * 25, sequence, threads, kept, True)
         return dweights
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from throughtime.cells import AnyCell, State
+from throughtime.native.adjoints import Adjoints
 from throughtime.native.functions import Layer, LayerForward
 from throughtime.native.kernels import forward
 from throughtime.native.layer import is_recorded, is_traced, prepare
@@ -21,9 +22,9 @@ UnrollSteps = Callable[[Sequence[AnyCell], Tensor, State, Rows], tuple[State, St
 class LayerSteps(NamedTuple):
     """What a layer computed at every step."""
 
-    states: State  # fields [T, B, D, ·]
+    states: State  # fields [T, B, D, ·], or packed [N, D, ·]
     final: State  # fields [D, B, ·]
-    gates: Tensor | None  # [T, B, D, G, H], those of the kernel after their activation
+    gates: Tensor | None  # those of the kernel after their activation, [T, B, D, G, H] or packed
 
 
 def run_layer_steps(
@@ -32,15 +33,17 @@ def run_layer_steps(
     x: Tensor,
     state: State | None,
     rows: Rows,
+    adjoints: Adjoints | None = None,
 ) -> LayerSteps | None:
     """As `run_layer`, with what the kernel keeps for its backward pass.
 
     Args:
         unroll_steps: the plain loop that gives the states of every step, and the final ones.
         cells: as in `run_layer`.
-        x: inputs, [T, B, I].
+        x: inputs, [T, B, I] or packed [N, I].
         state: as in `run_layer`, as are rows.
         rows: see state.
+        adjoints: where the backward pass hands out what it computes at every step.
 
     Returns:
         Views of the kernel's results: h and c are differentiable, the gates are numbers alone and
@@ -55,7 +58,7 @@ def run_layer_steps(
     call, kernel = job.call, job.call.kernel
     if is_recorded(job.tensors):
         own = job.loop_of(partial(_unroll_with_c, unroll_steps))
-        layer = Layer(call, own, gives_c=kernel.has_cell_state)
+        layer = Layer(call, own, kernel.has_cell_state, adjoints)
         results = LayerForward.apply_eagerly(layer, *job.row)
     else:
         found, saved = forward(call, x, state, job.weights, training=True)
@@ -63,7 +66,7 @@ def run_layer_steps(
     D, first = len(cells), 1 + kernel.num_states
     final = job.state_type(*results[1:first])
     c = results[first + (kernel.num_values > 0) :][: kernel.has_cell_state]
-    lead, width = x.shape[:2], results[0].shape[-1] // D
+    lead, width = x.shape[:-1], results[0].shape[-1] // D
     h = results[0].view(*lead, D, width)
     states = [h, *[field.view(*lead, *field.shape[1:]) for field in c]]
     gates = None
@@ -71,11 +74,11 @@ def run_layer_steps(
         kept = results[first]
         gates = kept.view(*lead, *kept.shape[1:])[..., : kernel.num_gates, :]
     elif kernel.num_values == 0:  # h is the gate
-        gates = h.detach().unsqueeze(3)
+        gates = h.detach().unsqueeze(-2)
     return LayerSteps(job.state_type(*states), final, gates)
 
 
 def _unroll_with_c(unroll_steps: UnrollSteps, *call: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Outputs [T, B, D*H], and the final states with c of every step, [N, D, H], behind them."""
+    """Outputs [..., D*H], and the final states with c of every step, [N, D, H], behind them."""
     (h, *c), final = unroll_steps(*call)
-    return h.flatten(2), (*final, *[field.flatten(0, 1) for field in c])
+    return h.flatten(-2), (*final, *[field.flatten(0, -3) for field in c])
