@@ -11,6 +11,7 @@
 // no step.
 #pragma once
 
+#include "bypass.h"
 #include "product.h"
 #include "states.h"
 
@@ -32,7 +33,7 @@ APART void hand_out_dh(const Backward<Real>& job, const Direction& at, Size i,
         for_units<Real>(states.values.begin, states.values.end, [&](auto units, Size u) {
             Vec<Real> dh_u = units.load(states.dh + r * states.stride + u);
             if (job.dy) dh_u += units.load(job.dy + kept + u);
-            units.store(job.dh_all + kept + u, dh_u);
+            bypass<Real>(units, job.dh_all + kept + u, dh_u);
         });
     }
 }
@@ -40,10 +41,10 @@ APART void hand_out_dh(const Backward<Real>& job, const Direction& at, Size i,
 // dz [G, H] of one row, of this member's units.
 template <class Cell, class Real>
 APART void hand_out_dz(const Backward<Real>& job, Size kept, const Real* dz, Share units) {
-    Real* to = job.dz_all + kept * Cell::G * job.sizes.H + units.begin;
-    for (Size g = 0; g < Cell::G; ++g) {
-        std::memcpy(to + g * job.sizes.H, dz + g * job.sizes.H + units.begin,
-                    (units.end - units.begin) * sizeof(Real));
+    Real* to = job.dz_all + kept * Cell::G * job.sizes.H;
+    for (Size g = 0; g < Cell::G; ++g, to += job.sizes.H, dz += job.sizes.H) {
+        for_units<Real>(units.begin, units.end,
+                        [&](auto part, Size u) { bypass<Real>(part, to + u, part.load(dz + u)); });
     }
 }
 

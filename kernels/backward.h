@@ -103,6 +103,7 @@ class BackwardRun {
             end = block.begin;
         }
         states.finish(job, at);
+        if (has_options) finish_bypass();
     }
 
     const WeightSums<Cell, Real>& weight_sums() const { return sums; }

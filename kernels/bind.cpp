@@ -145,6 +145,9 @@ class Layer {
                 job.weights[d] = {gradient(), gradient(), gradient(), gradient(),
                                   gradient(), gradient(), gradient(), gradient()};
             }
+            // of the adjoints, which lie in one piece
+            const Size width = P_ + (job.dc_all ? H_ : 0) + num_gates[int(kind_)] * H_;
+            advise_huge_pages(job.dh_all, job.sizes.N * D_ * width * sizeof(Real));
             run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), backward_, threads);
         });
     }

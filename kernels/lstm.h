@@ -6,6 +6,7 @@
 // m = o tanh(c) (Sak et al. 2014).
 #pragma once
 
+#include "bypass.h"
 #include "step.h"
 
 namespace throughtime {
@@ -79,7 +80,7 @@ struct AnyLSTM {
         const V dz_o = dh * tanh_c * o * (one - o);
         V dc = dc_given + dh * slope_o;
         if (has_options && step.peepholes) dc += units.load(step.peepholes + peephole_o * H) * dz_o;
-        if (has_options && step.dc_all) units.store(step.dc_all, dc);
+        if (has_options && step.dc_all) bypass<Real>(units, step.dc_all, dc);
         const V dz_i = dc * g * i * (one - i);
         const V dz_f =
             is_coupled ? dc * (c_before - g) * f * (one - f) : dc * c_before * f * (one - f);

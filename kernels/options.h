@@ -15,6 +15,7 @@
 
 #include <type_traits>
 
+#include "bypass.h"
 #include "pack.h"
 #include "step.h"
 
@@ -125,7 +126,7 @@ class Options {
         if constexpr (Cell::has_c) {
             if (dc) add(units, step.dc, units.load(dc + at));
             if (dc_all && !has_zoneout) step.dc_all = dc_all + at;
-            if (dc_all && has_zoneout) units.store(dc_all + at, units.load(step.dc));
+            if (dc_all && has_zoneout) bypass<Real>(units, dc_all + at, units.load(step.dc));
         }
         Vec<Real> dh_kept{}, dc_kept{};
         if (has_zoneout) {

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "throughtime"
 MAY_IMPORT = {
     "errors": set(),
     "axes": {"errors"},
+    "generators": set(),
     "cells": {"errors", "axes"},
     "sequences": {"errors", "axes"},
     "data": {"errors", "axes"},
@@ -22,13 +23,16 @@ MAY_IMPORT = {
     "init": {"errors", "cells", "layers"},
     "decode": {"errors", "axes", "cells", "native", "layers", "bptt"},
     "instruments": {
-        *("errors", "axes", "cells", "sequences", "native", "layers", "bptt", "record"),
+        *("errors", "axes", "generators", "cells", "sequences", "native", "layers", "bptt"),
+        "record",
     },
     "stream": {"errors", "native", "layers"},
     "onnx": {"errors", "native", "layers"},
-    "training": {"errors", "axes", "cells", "bptt", "data", "record"},
+    "training": {
+        *("errors", "axes", "generators", "cells", "bptt", "data", "record", "instruments"),
+    },
     "tasks": {
-        *("errors", "axes", "cells", "native", "layers", "init", "bptt"),
+        *("errors", "axes", "generators", "cells", "native", "layers", "init", "bptt"),
         *("data", "record", "decode", "instruments", "training"),
     },
     "bench": {"errors", "cells", "native", "layers", "stream", "onnx"},

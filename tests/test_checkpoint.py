@@ -11,9 +11,9 @@ from torch import nn
 
 from throughtime.bptt import Carry
 from throughtime.errors import RunError
+from throughtime.generators import capture_generators, restore_generators, seed_generators
 from throughtime.record import CHECKPOINT
 from throughtime.training.checkpoint import Position, load_checkpoint, save_checkpoint
-from throughtime.training.generators import capture_generators, restore_generators, seed_generators
 from throughtime.training.options import TrainingOptions
 from throughtime.training.schedule import LOWEST, learning_rate
 

@@ -67,11 +67,15 @@ def test_resuming_into_another_folder_is_refused(run, tmp_path, call):
 
 
 def test_a_run_is_never_overwritten(run, text, call):
-    before = {file: file.read_bytes() for file in run.iterdir()}
+    before = contents(run)
     assert_mistake(
         call("train", "language-model", text, *SMALL, "--out", run), str(run), "is a run"
     )
-    assert {file: file.read_bytes() for file in run.iterdir()} == before
+    assert contents(run) == before
+
+
+def contents(folder):
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")

@@ -73,6 +73,14 @@ def test_a_lone_bias_is_refused():
         run_layer([cell], double(T, B, I), cells.HiddenState(double(1, B, H)))
 
 
+@each_case
+@pytest.mark.parametrize("rows", [B - 1, B + 1])
+def test_states_of_another_number_of_rows_are_refused(case, rows):
+    ours, _ = case.pair()
+    with pytest.raises(ShapeError, match=rf"h must be \[1, {B}, {H}\]"):
+        run_layer(ours.cells()[0], double(T, B, I), ours.initial_state(rows)[0])
+
+
 def test_directions_of_different_kinds_take_the_loop():
     pair = [cells.Elman(double(H, I), double(H, H), nonlinearity=g) for g in ("tanh", "relu")]
     x, state = double(T, B, I), cells.HiddenState(double(2, B, H))

@@ -5,12 +5,12 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
+from test_credit import of
 
 from throughtime import record
 from throughtime.cli.demo import curves_table, reach_table
 from throughtime.data.text import standard_library
 from throughtime.errors import RunError
-from throughtime.instruments import GradientFlow
 from throughtime.tasks import demo, language_model
 
 SMALL = demo.Size(
@@ -60,10 +60,10 @@ def test_the_reach_begins_with_the_gradient_of_the_loss_by_hand(runs):
     ids = torch.from_numpy(tokens.encode(text))[:19, None]  # the first place, T = 9 and 9 before
     h = model.unroll(ids[:-1])[0][-1].detach().requires_grad_()
     torch.nn.functional.cross_entropy(model.readout(h), ids[-1]).backward()
-    flow = demo.measure_reach(runs["LSTM"], SMALL)
-    assert flow.norm.shape == (1, 9, 5)
+    norm = demo.measure_reach(runs["LSTM"], SMALL).norm["h"]
+    assert norm.shape == (1, 1, 1, 9, 5)
     # float32, and the kernel and the loop round differently
-    np.testing.assert_allclose(flow.norm[0, 0, 0], h.grad.norm(), rtol=1e-4)
+    np.testing.assert_allclose(norm[0, 0, 0, -1, 0], h.grad.norm(), rtol=1e-4)
 
 
 def test_the_text_is_twenty_lines_and_the_same_for_a_seed(runs):
@@ -73,7 +73,8 @@ def test_the_text_is_twenty_lines_and_the_same_for_a_seed(runs):
 
 
 def decay(rate):
-    return GradientFlow((rate ** np.arange(40.0))[None, :, None])
+    """Of a loss at the last of 40 steps, in one row."""
+    return of(rate ** np.arange(39.0, -1, -1)[None, :, None], losses=[39])
 
 
 @pytest.mark.parametrize(
@@ -90,8 +91,8 @@ def test_the_title_says_where_a_gradient_falls_under_the_resolution(lstm, rnn, t
 
 
 def test_the_picture_is_written_as_png_and_svg(tmp_path):
-    flows = {"LSTM": decay(0.9), "tanh RNN": decay(0.5)}
-    assert demo.draw_reach(flows, tmp_path, SMALL).read_bytes().startswith(b"\x89PNG")
+    found = {"LSTM": decay(0.9), "tanh RNN": decay(0.5)}
+    assert demo.draw_reach(found, tmp_path, SMALL).read_bytes().startswith(b"\x89PNG")
     assert "</svg>" in (tmp_path / "gradient_flow.svg").read_text()
 
 

@@ -1,150 +1,109 @@
-"""How far a gradient reaches, against algebra and against autograd by hand."""
+"""The norm of every step's gradient and its two parts, against algebra and autograd."""
 
 import numpy as np
 import pytest
 import torch
+from cases import B, H, I, T, own_layer
+from test_return_all import drawn
+from test_tape import expected_gradients
 
-from throughtime.cells import GRU, LSTM, Elman, LSTMState
-from throughtime.errors import OptionError, ShapeError
-from throughtime.instruments import (
-    GradientFlow,
-    draw_gradient_flow,
-    gradient_flow,
-    gradient_flow_figure,
-    save_figure,
-)
+import throughtime as tt
+from throughtime.errors import DataError, OptionError
+from throughtime.instruments import gradient_flow
 
-T, B, I, H = 6, 3, 2, 4
 EXACT = {"rtol": 1e-10, "atol": 1e-12}
+LAYERS = {
+    "rnn": tt.RNN,
+    "gru": tt.GRU,
+    "lstm": tt.LSTM,
+    "own-cell": lambda *sizes, **options: own_layer(*sizes, **options).eval(),
+}
+each_layer = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 
 
-def draw(*shape):
-    return torch.randn(*shape, dtype=torch.float64)
-
-
-def make(kind, inputs, gates, **options):
-    weights = (draw(gates * H, inputs), draw(gates * H, H), draw(gates * H), draw(gates * H))
-    return kind(*(0.5 * w for w in weights), **options)
-
-
-def linear_cell():
-    """A relu cell whose units are all above zero for positive inputs: h_t = W h_{t-1} + x_t."""
-    return Elman(torch.eye(H).double(), draw(H, H).abs() / H, nonlinearity="relu")
+def watched(layer, x, loss, **rows):
+    with tt.watch(layer) as tape:
+        loss(layer(x, **rows)[0]).backward()
+    return tape
 
 
 def test_without_saturation_the_gradient_is_a_power_of_the_recurrent_matrix():
-    cell, g = linear_cell(), draw(H)
-    flow = gradient_flow([cell], draw(T, B, H).abs() + 0.1, lambda h: h @ g)
-    powers = [torch.linalg.matrix_power(cell.weight_hh.T, k) @ g for k in range(T)]
-    expected = torch.stack(powers).norm(dim=-1).numpy()
-    np.testing.assert_allclose(flow.norm, np.tile(expected[None, :, None], (1, 1, B)), **EXACT)
+    layer, g = tt.RNN(I, H, nonlinearity="identity").double(), drawn(H)
+    flow = gradient_flow(watched(layer, drawn(T, B, I), lambda y: (y[-1] @ g).sum()))
+    W = layer.weight_hh_l0.detach()
+    for lag in range(T):
+        expected = (g @ torch.linalg.matrix_power(W, lag)).norm()
+        np.testing.assert_allclose(flow["h"][0, 0, T - 1 - lag], expected.expand(B), **EXACT)
 
 
 def test_a_tanh_cell_follows_the_product_of_pascanu():
-    cell, x, g = make(Elman, I, 1), draw(T, B, I), draw(H)
-    flow = gradient_flow([cell], x, lambda h: h @ g)
-    state, hidden = cell.initial_state(B), []
-    for x_t in x:
-        state = cell.step(cell.project(x_t), state)
-        hidden.append(state.h)
-    gradient = g.expand(B, H)
-    for k in range(T):
-        np.testing.assert_allclose(flow.norm[0, k], gradient.norm(dim=-1), **EXACT)
-        gradient = (gradient * (1 - hidden[-1 - k] ** 2)) @ cell.weight_hh
+    layer, g = tt.RNN(I, H).double(), drawn(H)
+    x = drawn(T, B, I)
+    flow = gradient_flow(watched(layer, x, lambda y: (y[-1] @ g).sum()))
+    hidden, gradient = layer(x)[0].detach(), g.expand(B, H)
+    for t in reversed(range(T)):
+        np.testing.assert_allclose(flow["h"][0, 0, t], gradient.norm(dim=-1), **EXACT)
+        gradient = (gradient * (1 - hidden[t] ** 2)) @ layer.weight_hh_l0.detach()
 
 
-@pytest.mark.parametrize(("kind", "gates"), [(Elman, 1), (GRU, 3), (LSTM, 4)])
-def test_a_nudge_to_h_changes_the_loss_as_the_gradient_says(kind, gates):
-    cells, x, g = [make(kind, I, gates), make(kind, H, gates)], draw(T, B, I), draw(H)
-    flow = gradient_flow(cells, x, lambda h: torch.tanh(h @ g))
-    for layer in range(2):
-        for lag in range(T):
-            gradient = nudged_gradient(cells, x, g, layer, T - 1 - lag)
-            np.testing.assert_allclose(flow.norm[layer, lag], gradient.norm(dim=-1), **EXACT)
+@each_layer
+def test_the_norms_are_those_of_the_definition(make):
+    layer = make(I, H, num_layers=2, bidirectional=True).double()
+    rows, weights = {"lengths": [T, 2, 0]}, drawn(T, B, 2 * H)
+    states = layer.initial_state(B).map(lambda f: f.requires_grad_())
+    x = drawn(T, B, I).requires_grad_()
+    flow = gradient_flow(watched(layer, x, lambda y: (y * weights).sum(), **rows))
+    expected = expected_gradients(layer.cells(), x, states, rows, weights)
+    is_there = torch.arange(T)[:, None] < torch.tensor(rows["lengths"])
+    for index, parts in enumerate(expected):
+        through = parts["h"] - parts["dy"]
+        wanted = {"h": parts["h"], "direct": parts["dy"], "through_time": through}
+        wanted |= {field: parts[field] for field in states[0]._fields if field != "h"}
+        assert list(flow) == list(wanted)
+        for name, gradient in wanted.items():
+            norm = gradient.norm(dim=-1).masked_fill(~is_there[..., None], torch.nan)
+            np.testing.assert_allclose(flow[name][index], norm.movedim(2, 0), **EXACT)
 
 
-def nudged_gradient(cells, x, g, layer, step):
-    """dL_T/d(nudge) where the nudge is added to h of one layer and step, [B, H]."""
-    nudge = torch.zeros(B, H, dtype=torch.float64, requires_grad=True)
-    states = [cell.initial_state(B) for cell in cells]
-    for t, below in enumerate(x):
-        for index, cell in enumerate(cells):
-            new = cell.step(cell.project(below), states[index])
-            if (index, t) == (layer, step):
-                new = new._replace(h=new.h + nudge)
-            states[index], below = new, new.h
-    (gradient,) = torch.autograd.grad(torch.tanh(below @ g).sum(), nudge)
-    return gradient
+@each_layer
+def test_the_direct_part_is_that_of_the_losses_and_the_rest_came_through_time(make):
+    layer, g = make(I, H).double(), drawn(H)
+    flow = gradient_flow(watched(layer, drawn(T, B, I), lambda y: (y[3] @ g).sum()))
+    direct, through, total = (flow[n][0, 0] for n in ("direct", "through_time", "h"))
+    np.testing.assert_allclose(direct[3], g.norm().expand(B), **EXACT)
+    assert (direct.drop_sel(time=3) == 0).all() and (through[3:] == 0).all()
+    np.testing.assert_array_equal(through[:3], total[:3])
 
 
-def test_the_first_states_are_where_the_unroll_begins():
-    cell, x, start = make(LSTM, I, 4), draw(T, B, I), LSTMState(draw(B, H), draw(B, H))
-    whole = gradient_flow([cell], x, lambda h: h.sum(-1), [start])
-    with torch.no_grad():
-        for x_t in x[:2]:
-            start = cell.step(cell.project(x_t), start)
-    part = gradient_flow([cell], x[2:], lambda h: h.sum(-1), [start])
-    np.testing.assert_allclose(part.norm, whole.norm[:, : T - 2], **EXACT)
+def test_a_loss_of_the_final_state_is_direct_at_the_last_step_of_each_row():
+    layer = tt.LSTM(I, H).double()
+    with tt.watch(layer) as tape:
+        layer(drawn(T, B, I), lengths=[T, 2, 1])[1][0].sum().backward()
+    flow = gradient_flow(tape)
+    direct = flow["direct"][0, 0].fillna(0)
+    assert [np.flatnonzero(row).tolist() for row in direct.values.T] == [[4], [1], [0]]
+    assert (flow["through_time"][0, 0, 4, 0], flow["through_time"][0, 0, 1, 1]) == (0, 0)
 
 
-def test_a_row_alone_has_the_norms_it_has_in_a_batch():
-    cell, x, g = make(GRU, I, 3), draw(T, B, I), draw(H)
-    batch = gradient_flow([cell], x, lambda h: h @ g)
-    alone = gradient_flow([cell], x[:, 1:2], lambda h: h @ g)
-    np.testing.assert_allclose(alone.norm[..., 0], batch.norm[..., 1], **EXACT)
+def test_a_layer_of_torch_has_the_flow_of_its_twin():
+    theirs = torch.nn.LSTM(I, H, 2).double()
+    ours, x = tt.convert(torch.nn.Sequential(theirs))[0], drawn(T, B, I)
+    found = [gradient_flow(watched(m, x, lambda y: y.square().sum())) for m in (ours, theirs)]
+    for name in found[0]:
+        np.testing.assert_allclose(found[0][name], found[1][name], **EXACT)
 
 
-def test_watching_changes_no_gradient_of_the_weights_and_needs_none():
-    cell, x = make(Elman, I, 1), draw(T, B, I)
-    with torch.no_grad():
-        frozen = gradient_flow([cell], x, lambda h: h.sum(-1))
-    cell.weight_hh.requires_grad_()
-    np.testing.assert_array_equal(gradient_flow([cell], x, lambda h: h.sum(-1)).norm, frozen.norm)
-    assert cell.weight_hh.grad is None
+def test_a_tape_without_gradients_is_refused():
+    layer = tt.RNN(I, H)
+    with tt.watch(layer) as tape, torch.no_grad():
+        layer(drawn(T, B, I).float())
+    with pytest.raises(OptionError, match="gradients must come from a backward pass"):
+        gradient_flow(tape)
+    with pytest.raises(OptionError, match="name must be one of '', got 'encoder'"):
+        gradient_flow(tape, "encoder")
 
 
-def test_the_memory_horizon_is_the_first_lag_under_one_per_cent():
-    flow = GradientFlow(np.array([[8.0, 2.0], [0.2, 0.0], [0.05, 0.04], [9.0, 9.0]])[None])
-    assert flow.memory_horizon() == 2
-    assert flow.memory_horizon(share=0.05) == 1
-    assert flow.memory_horizon(share=0.001) is None
-
-
-def test_a_loss_averaged_over_rows_is_refused():
-    with pytest.raises(ShapeError, match=r"loss must give \[B=3\].*do not average"):
-        gradient_flow([make(Elman, I, 1)], draw(T, B, I), lambda h: h.mean())
-
-
-def test_an_input_without_a_step_is_refused():
-    with pytest.raises(ShapeError, match=r"x must be \[T, B, I\] with at least one step"):
-        gradient_flow([make(Elman, I, 1)], draw(0, B, I), lambda h: h.sum(-1))
-
-
-def test_a_share_outside_its_range_is_refused():
-    with pytest.raises(OptionError, match=r"share must be in \(0, 1\), got 1"):
-        GradientFlow(np.ones((1, 2, 1))).memory_horizon(share=1.0)
-
-
-def decay(rate):
-    return GradientFlow((rate ** np.arange(50.0))[None, :, None])
-
-
-def test_the_figure_draws_the_mean_norms_and_names_the_horizons():
-    figure = gradient_flow_figure({"A": decay(0.5), "B": decay(0.99)}, "Title", "note")
-    (ax,) = figure.axes
-    curves = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 50]
-    np.testing.assert_allclose(curves, [decay(0.5).mean[0], decay(0.99).mean[0]])
-    words = [text.get_text() for text in ax.texts]
-    assert {"A", "B", "1 %: A 7, B over 49 steps", "resolution of float32"} == set(words)
-
-
-def test_a_figure_refuses_more_models_than_it_has_colours():
-    with pytest.raises(OptionError, match="1 to 4 models, got 5"):
-        draw_gradient_flow({str(i): decay(0.5) for i in range(5)}, ax=None)
-
-
-def test_the_same_numbers_give_the_same_svg(tmp_path):
-    for name in ("first", "second"):
-        save_figure(gradient_flow_figure({"A": decay(0.9)}, "Title", "note"), tmp_path / name)
-    assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "second.svg").read_bytes()
-    assert (tmp_path / "first.png").read_bytes().startswith(b"\x89PNG")
+def test_a_gradient_that_is_not_finite_is_named():
+    tape = watched(tt.GRU(I, H), drawn(T, B, I).float(), lambda y: (y[2, 1] / 0).sum())
+    with pytest.raises(DataError, match="finite, got one that is not in layer 0 at step 2, row 1"):
+        gradient_flow(tape)

@@ -47,7 +47,7 @@ def one_stream_nats(model, ids):
     return nats
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "rnn-relu"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "rnn-relu", "irnn"])
 def test_a_score_is_that_of_one_token_after_the_other(cell):
     tokens = build_tokens("characters", TEXT, 0)
     model = LanguageModel(tokens.size, ModelOptions(cell=cell, hidden=4)).double().eval()
@@ -177,6 +177,12 @@ def test_every_weight_is_drawn_within_the_asked_scale():
     assert 0.09 < flat.abs().max() <= 0.1 and flat.std().item() == pytest.approx(0.0577, rel=0.1)
 
 
+def test_the_layers_of_an_irnn_begin_by_keeping_what_they_hold():
+    layers = LanguageModel(7, ModelOptions(cell="irnn", hidden=4)).layers
+    for (cell,) in layers.cells():
+        assert torch.equal(cell.weight_hh, torch.eye(4)) and cell.nonlinearity == "relu"
+
+
 def test_an_exploding_gradient_says_so_and_leaves_a_usable_run(tmp_path):
     options = tiny_options(tmp_path, model={"cell": "rnn-relu", "init_scale": 1e30}, epochs=1)
     with pytest.raises(RunError, match=r"gradient of update \d+ must be finite, .*lower --lr"):
@@ -230,6 +236,7 @@ def test_a_run_of_another_task_or_with_unknown_options_is_refused(tmp_path):
         ({"model": {"hidden": "many"}}, "hidden must be a whole number, got 'many'"),
         ({"model": {"tied": True, "hidden": 4, "embedding": 3}}, "must equal hidden = 4"),
         ({"model": {"dropout": 1.0}}, "dropout must be at least 0 and below 1"),
+        ({"model": {"cell": "irnn", "init_scale": 0.1}}, "init_scale must be left out for an irnn"),
         ({"training": {"reach": 5, "window": 6}}, "reach must be at least 6, got 5"),
         ({"training": {"lr": 0}}, "lr must be above 0"),
         ({"text": {"tokens": "bpe", "vocabulary": 100}}, "vocabulary must be at least 256"),

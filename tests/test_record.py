@@ -31,12 +31,12 @@ def test_views_that_only_overlap_stay_apart(tmp_path):
 
 
 def test_metrics_are_cut_back_to_the_checkpoint_and_go_on(tmp_path):
-    metrics = record.Metrics(tmp_path, 0)
+    metrics = record.Lines(tmp_path / record.METRICS, 0)
     metrics.add({"update": 1})
     kept = metrics.length
     metrics.add({"update": 2})
     metrics.close()
-    metrics = record.Metrics(tmp_path, kept)
+    metrics = record.Lines(tmp_path / record.METRICS, kept)
     metrics.add({"update": 3})
     metrics.close()
     assert [line["update"] for line in record.read_metrics(tmp_path)] == [1, 3]
@@ -50,7 +50,7 @@ def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path):
 def test_metrics_shorter_than_the_checkpoint_says_are_refused(tmp_path):
     (tmp_path / record.METRICS).write_text("{}\n")
     with pytest.raises(RunError, match="at least 9 bytes, it is damaged"):
-        record.Metrics(tmp_path, 9)
+        record.Lines(tmp_path / record.METRICS, 9)
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
@@ -71,7 +71,7 @@ def test_a_write_that_fails_leaves_the_earlier_file_whole(tmp_path, monkeypatch,
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
 def test_metrics_on_a_full_disk_say_so(tmp_path):
     (tmp_path / record.METRICS).symlink_to("/dev/full")
-    metrics = record.Metrics.__new__(record.Metrics)
+    metrics = record.Lines.__new__(record.Lines)
     metrics.file, metrics.length = tmp_path / record.METRICS, 0
     with open("/dev/full", "wb", buffering=0) as metrics._opened:
         with pytest.raises(RunError, match="No space left on device"):

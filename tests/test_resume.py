@@ -102,7 +102,7 @@ def test_a_run_killed_within_a_write_goes_on_to_the_same_bits(whole, tmp_path, m
         atomically(file, content)
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr("throughtime.record.write_atomically", half)
+        patched.setattr("throughtime.record.files.write_atomically", half)
         patched.setattr("throughtime.training.checkpoint.write_atomically", half)
         train(options, tmp_path / "run", quiet)
     resume(tmp_path / "run", quiet)

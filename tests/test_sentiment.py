@@ -151,10 +151,10 @@ def test_unknown_words_share_the_pieces_of_known_ones():
 
 
 def test_balanced_weights_let_every_class_weigh_the_same():
-    classes = np.array([0] * 6 + [1] * 3 + [2])
-    weights = sentiment.class_weights(classes, 3, "balanced")
-    assert np.bincount(classes) * weights.numpy() == pytest.approx([10 / 3] * 3)
-    assert sentiment.class_weights(classes, 3, "equal").tolist() == [1, 1, 1]
+    counts = {"a": 6, "b": 3, "c": 1}
+    weights = sentiment.class_weights(counts, "balanced")
+    assert [6, 3, 1] * weights.numpy() == pytest.approx([10 / 3] * 3)
+    assert sentiment.class_weights(counts, "equal").tolist() == [1, 1, 1]
 
 
 def test_scores_count_every_text_as_a_loop_does():
@@ -274,7 +274,7 @@ def test_other_texts_than_the_run_began_with_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["tokens.json", "labels.json"])
 def test_a_damaged_run_is_refused_by_the_file(name, few, tmp_path):
     sentiment.train(tiny([few], epochs=1), tmp_path / "run", quiet)
-    (tmp_path / "run" / name).write_text("{}")
+    (tmp_path / "run" / name).write_text("[]")
     with pytest.raises(RunError, match=name):
         sentiment.load(tmp_path / "run")
 
@@ -295,3 +295,19 @@ def test_a_damaged_run_is_refused_by_the_file(name, few, tmp_path):
 def test_options_that_make_no_sense_are_refused(build, message):
     with pytest.raises(OptionError, match=message):
         build()
+
+
+def test_the_step_of_a_run_is_made_again_without_its_texts(few, tmp_path):
+    options = tiny([few], epochs=1, class_weights="balanced")
+    sentiment.train(options, tmp_path / "run", quiet)
+    network, step = sentiment.rebuild(tmp_path / "run")
+    texts = [["the", "plot"], ["was", "dull", "but"]]
+    lexicon = sentiment.load(tmp_path / "run").lexicon
+    target = torch.tensor([0, 1])
+    counts = read_texts(options.text, 1).training.counts()
+    weights = sentiment.class_weights(counts, "balanced")
+    torch.manual_seed(0)
+    loss, _ = step((tuple(lexicon.join(texts)), target), None)
+    torch.manual_seed(0)
+    expected = cross_entropy(network(lexicon.join(texts)), target, weights)
+    torch.testing.assert_close(loss, expected)

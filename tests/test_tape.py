@@ -173,7 +173,7 @@ def test_noise_of_packed_rows_stays_with_its_row(case):
     (recorded,) = tape.recording().layers
     inside = recorded.run.inside()
     before = recorded.run.cells[0].inside(
-        recorded.run.cells[0].project(recorded.x), recorded.run._states_before(0)
+        recorded.run.cells[0].project(recorded.x), recorded.run.states_before(0)
     )
     valid = recorded.valid[..., None]
     assert torch.equal(recorded.states.h.flatten(2), y)

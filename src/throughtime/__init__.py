@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from throughtime import init as init
     from throughtime import stream as stream
     from throughtime.cells import Cell as Cell
+    from throughtime.instruments import FlightRecorder as FlightRecorder
     from throughtime.instruments import Keep as Keep
     from throughtime.instruments import watch as watch
     from throughtime.layers import GRU as GRU
@@ -35,7 +36,7 @@ __version__ = "0.1.0"
 _HOME = dict.fromkeys(
     ["GRU", "LSTM", "Layer", "RNN", "GRUCell", "LSTMCell", "RNNCell", "States", "convert"], "layers"
 )
-_HOME |= dict.fromkeys(["Keep", "watch"], "instruments")
+_HOME |= dict.fromkeys(["FlightRecorder", "Keep", "watch"], "instruments")
 _HOME["Cell"] = "cells"
 _HOME["export_onnx"] = "onnx"
 _MODULES = "bptt cells decode errors init instruments layers native stream".split()

@@ -134,9 +134,10 @@ def spread(times: Sequence[float]) -> float:
 
 def take_turns(sides: dict[str, Run], rounds: int) -> dict[str, list[float]]:
     """Seconds per call of every side, one entry per round."""
-    repeats = {
-        name: max(1, round(SECONDS_PER_TURN / seconds(run, 1))) for name, run in sides.items()
-    }
+    repeats = {}
+    for name, run in sides.items():
+        run()  # the first call of a process prepares much that later ones find
+        repeats[name] = max(1, round(SECONDS_PER_TURN / seconds(run, 1)))
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, run in sides.items():

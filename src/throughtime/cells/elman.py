@@ -32,7 +32,7 @@ NONLINEARITIES: dict[str, Pointwise] = {
 """g by name, each as the function of that name in torch with its defaults."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Elman(Weights):
     """The plain recurrent cell.
 

@@ -12,7 +12,7 @@ from throughtime.cells.cell import HiddenState, Inside
 from throughtime.cells.weights import Weights, affine
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class GRU(Weights):
     """The gated recurrent unit.
 

@@ -12,7 +12,7 @@ from throughtime.cells.cell import Inside, LSTMState
 from throughtime.cells.weights import Weights
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class LSTM(Weights):
     """Long short-term memory with a forget gate.
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm, linear
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Weights:
     """The weights of a cell, and the two products that its equations begin with.
 

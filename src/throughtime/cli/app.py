@@ -9,7 +9,17 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from throughtime import __version__
-from throughtime.cli import bench, demo, language_model, memory, mnist, sentiment, train, use
+from throughtime.cli import (
+    bench,
+    demo,
+    language_model,
+    memory,
+    mnist,
+    replay,
+    sentiment,
+    train,
+    use,
+)
 from throughtime.cli.settings import fill_from_file
 from throughtime.errors import ThroughtimeError
 
@@ -59,7 +69,8 @@ app.command(
     usage="Usage: throughtime predict RUN [OPTIONS] [PATHS...]",
 )
 app.command(use.generate, name="generate", sort_key=5)
-app.command(bench.bench, name="bench", sort_key=6)
+app.command(replay.replay, name="replay", sort_key=6)
+app.command(bench.bench, name="bench", sort_key=7)
 app["--help"].group = app["--version"].group = "Options"
 
 

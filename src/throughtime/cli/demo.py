@@ -11,7 +11,7 @@ from throughtime.cli.output import new_folder
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from throughtime.instruments import GradientFlow
+    from throughtime.instruments import Credit
 
 COLOURS = ("blue", "red")
 
@@ -49,9 +49,9 @@ def show_demo(*, out: Path | None = None, seed: int = 1) -> None:
         print(piece, end="", flush=True)
 
     console.print("\n[bold]How far back in time the gradient reaches[/]\n")
-    flows = {name: demo.measure_reach(run, size) for name, run in runs.items()}
-    console.print(reach_table(flows))
-    picture = demo.draw_reach(flows, out, size)
+    found = {name: demo.measure_reach(run, size) for name, run in runs.items()}
+    console.print(reach_table(found))
+    picture = demo.draw_reach(found, out, size)
     print(f"\nThe picture: {picture} (and .svg)")
     print(f"Both runs:   {runs['LSTM']}  {runs['tanh RNN']}")
     print(f"It took {time.perf_counter() - began:.0f} seconds. Next, try:\n")
@@ -84,24 +84,24 @@ def curves_table(curves: dict[str, dict[int, float]]) -> Table:
     return table
 
 
-def reach_table(flows: dict[str, GradientFlow]) -> Table:
+def reach_table(found: dict[str, Credit]) -> Table:
     """The gradient at a few lags, relative to lag 0, and the lag where it is under 1 %.
 
     Args:
-        flows: what was measured, by model.
+        found: what was measured, by model.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("steps back", justify="right")
-    for name, colour in zip(flows, COLOURS, strict=False):
+    for name, colour in zip(found, COLOURS, strict=False):
         table.add_column(name, style=colour, justify="right")
-    shares = [flow.mean[-1] / flow.mean[-1][0] for flow in flows.values()]
+    shares = [credit.by_lag().mean("batch").values for credit in found.values()]
     for lag in (1, 3, 10, 30, 100):
         if lag < min(map(len, shares)):
             table.add_row(str(lag), *(f"{share[lag]:.1e}" for share in shares))
-    horizons = (flow.memory_horizon() for flow in flows.values())
+    horizons = (credit.memory_horizon().lag for credit in found.values())
     table.add_section()
     table.add_row("under 1 %", *("never" if h is None else f"after {h}" for h in horizons))
     return table

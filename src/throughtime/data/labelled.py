@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,8 @@ class Labelled:
 
     Example:
         >>> found = Labelled(["fine", "bad", "good"], ["yes", "no", "yes"])
-        >>> found.classes(), len(found), found.take([1]).texts
-        (['no', 'yes'], 3, ['bad'])
+        >>> found.counts(), len(found), found.take([1]).texts
+        ({'no': 1, 'yes': 2}, 3, ['bad'])
     """
 
     texts: list[str]
@@ -30,9 +31,9 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def classes(self) -> list[str]:
-        """The labels there are, each once, in the order of the alphabet."""
-        return sorted(set(self.labels))
+    def counts(self) -> dict[str, int]:
+        """How many texts have each label, in the order of the alphabet."""
+        return dict(sorted(Counter(self.labels).items()))
 
     def take(self, places: Sequence[int]) -> Labelled:
         """Some of them, in the order of the places."""

@@ -1,150 +1,82 @@
-"""Gradient flow: how far back in time the gradient of one loss reaches."""
+"""Gradient flow: how large the gradient of every step's state is, and where it came from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from throughtime.cells import AnyCell, State
-from throughtime.errors import OptionError, ShapeError
-from throughtime.layers.unroll import unroll
+from throughtime.instruments.dataset import DIRECTIONS
+from throughtime.instruments.direct import direct, with_gradients
+from throughtime.instruments.recording import LayerRecording
+from throughtime.instruments.tape import Tape
 
-VANISHED = 0.01
-"""Share of its value at lag 0 under which a gradient counts as small."""
+if TYPE_CHECKING:
+    import xarray
 
-LOST = 2.0**-23
-"""Share of its value at lag 0 that is lost when both are added up in float32."""
+_AXES = ("layer", "direction", "time", "batch")
 
 
-@dataclass(frozen=True)
-class GradientFlow:
-    """The norm of dL_T/dh_{T-k}, for every lag k, layer and row of the batch.
+def gradient_flow(tape: Tape, name: str | None = None, call: int = -1) -> xarray.Dataset:
+    """The norm of the gradient of every step's state, and its two parts.
 
-    Args:
-        norm: Euclidean norm over the units, [L, K, B]; index k is the lag, 0 the step of the loss.
-    """
+        dL/dh_t = dy_t + (dh_{t+1}/dh_t)^T dL/dh_{t+1}       (in the reverse direction from t - 1)
 
-    norm: NDArray[np.float64]
-
-    @property
-    def lag(self) -> NDArray[np.int64]:
-        """The steps back in time, [K]: 0, 1, ... T - 1."""
-        return np.arange(self.norm.shape[1])
-
-    @property
-    def mean(self) -> NDArray[np.float64]:
-        """The norm averaged over the rows, [L, K]."""
-        mean: NDArray[np.float64] = self.norm.mean(axis=2)
-        return mean
-
-    def memory_horizon(self, layer: int = -1, share: float = VANISHED) -> int | None:
-        """The smallest lag at which the mean norm is under a share of its value at lag 0.
-
-        Args:
-            layer: which layer, counted from the input; the last by default.
-            share: of the value at lag 0, in (0, 1).
-
-        Returns:
-            The lag in steps, or None if the gradient reaches beyond everything measured.
-
-        Raises:
-            OptionError: the share is not in (0, 1).
-
-        Example:
-            >>> GradientFlow(np.array([1.0, 0.1, 0.001]).reshape(1, 3, 1)).memory_horizon()
-            2
-        """
-        if not 0 < share < 1:
-            raise OptionError(f"share must be in (0, 1), got {share:g}; 0.01 is one per cent.")
-        mean = self.mean[layer]
-        under = np.flatnonzero(mean < share * mean[0])
-        return int(under[0]) if len(under) else None
-
-
-def gradient_flow(
-    cells: Sequence[AnyCell],
-    x: Tensor,
-    loss: Callable[[Tensor], Tensor],
-    states: Sequence[State] | None = None,
-) -> GradientFlow:
-    """Measures how the gradient of the loss at the last step shrinks or grows back in time.
-
-        dL_T/dh_{T-k} = dL_T/dh_T  dh_T/dh_{T-1} ... dh_{T-k+1}/dh_{T-k}
-
-    For tanh without gates each factor is diag(1 - h_t^2) W_hh: the product shrinks at least as
-    fast as the power of the largest singular value when that is below 1 (Hochreiter 1991;
-    Bengio, Simard and Frasconi 1994; Pascanu, Mikolov and Bengio 2013, eq. 5).
-
-    Note:
-        All paths from h to the loss count: through later steps, and in a stack through the
-        layers above. An LSTM's cell state also carries the past; its path enters where c_t
-        became h_t, so the norm of an LSTM is that of h alone, as for the other cells.
+    dy_t is the direct part, what reads the output of step t: a loss, the layers above. The other
+    part came through time, and is what vanishes or explodes (Bengio, Simard and Frasconi 1994;
+    Pascanu, Mikolov and Bengio 2013). A loss that reads h_n is direct at the last step.
 
     Args:
-        cells: one cell per layer, the first reads x. Run in the plain loop, without dropout.
-        x: inputs of the first layer, [T, B, I].
-        loss: from h of the last layer at the last step, [B, H], to the loss of each row, [B];
-            a row's loss may depend on that row only.
-        states: each layer's state before the first step; the cells' initial ones without it.
+        tape: of a forward and a backward pass.
+        name: of the module; None where only one is watched.
+        call: which of its calls on the tape; the latest by default.
 
     Returns:
-        The norms for lags 0 to T - 1, exact: one backward pass, no approximation.
+        Euclidean norms over the units, with the axes layer, direction, time and batch: `h` of
+        dL/dh_t, `direct` and `through_time` of its parts, and of every other field of the state by
+        its name, `c` of dL/dc_t for an LSTM. Missing where a row has no step.
 
     Raises:
-        ShapeError: x is not [T, B, I] with at least one step, or the loss is not [B].
+        OptionError: as of `Tape.recording`; or the tape has no gradients, or did not keep them.
+        DataError: a gradient is not finite.
+
+    Example:
+        >>> import throughtime as tt
+        >>> lstm = tt.LSTM(2, 4, num_layers=2)
+        >>> with tt.watch(lstm) as tape:
+        ...     lstm(torch.ones(5, 3, 2))[0][-1].sum().backward()
+        >>> flow = gradient_flow(tape)
+        >>> list(flow), flow["c"].shape
+        (['h', 'direct', 'through_time', 'c'], (2, 1, 5, 3))
+        >>> float(flow["direct"].sel(time=3, layer=1).max())  # the loss is at the last step alone
+        0.0
     """
-    if x.dim() != 3 or len(x) == 0:
-        raise ShapeError(
-            f"x must be [T, B, I] with at least one step, got {list(x.shape)}; "
-            "stack the windows along B."
-        )
-    batch = x.shape[1]
-    starts = [cell.initial_state(batch) for cell in cells] if states is None else states
-    with torch.enable_grad():
-        hidden, top = _run(cells, x, starts)
-        losses = loss(top)
-        if losses.shape != (batch,):
-            raise ShapeError(
-                f"loss must give [B={batch}], one number per row, got {list(losses.shape)}; "
-                "do not average over rows."
-            )
-        # Rows do not mix, so the gradient of the sum holds each row's own gradient.
-        flat = [h for layer in hidden for h in layer]
-        gradients = torch.autograd.grad(losses.sum(), flat, materialize_grads=True)
-    norms = torch.stack([gradient.norm(dim=-1) for gradient in gradients])
-    by_time = norms.double().cpu().numpy().reshape(len(cells), len(x), batch)  # [L, T, B]
-    return GradientFlow(by_time[:, ::-1])
+    import xarray
+
+    recording = with_gradients(tape, name, call)
+    norms = [_norms(layer) for layer in recording.layers]
+    first = recording.layers[0]
+    return xarray.Dataset(
+        {part: (_AXES, np.stack([own[part] for own in norms])) for part in norms[0]},
+        {
+            "layer": np.arange(len(norms)),
+            "direction": list(DIRECTIONS[: first.num_directions]),
+            "time": np.arange(first.shape[0]),
+        },
+        {"module": recording.name, "step": recording.step},
+    )
 
 
-def _run(
-    cells: Sequence[AnyCell], x: Tensor, starts: Sequence[State]
-) -> tuple[list[list[Tensor]], Tensor]:
-    """Every h as a node of the graph, by layer and step, and the last layer's last h."""
-    x = x.detach().requires_grad_()  # the graph exists even if no weight wants a gradient
-    hidden = []
-    for cell, start in zip(cells, starts, strict=True):
-        watched = _Watched(cell)
-        x, _ = unroll(cast(AnyCell, watched), x, type(start)(*(part.detach() for part in start)))
-        hidden.append(watched.hidden)
-    return hidden, x[-1]
-
-
-class _Watched:
-    """A cell that keeps each h it hands out, before anything else is computed from it."""
-
-    def __init__(self, cell: AnyCell) -> None:
-        self.project = cell.project
-        self.initial_state = cell.initial_state
-        self.cell = cell
-        self.hidden: list[Tensor] = []
-
-    def step(self, z: Tensor, state: Any) -> Any:
-        state = self.cell.step(z, state)
-        self.hidden.append(state[0])
-        return state
+def _norms(layer: LayerRecording) -> dict[str, np.ndarray]:
+    """By name, [D, T, B]; missing where a row has no step."""
+    dstates, own = layer.dstates._asdict(), direct(layer)
+    total = dstates.pop("h")
+    parts = {"h": total, "direct": own, "through_time": total - own, **dstates}
+    found = {}
+    for part, gradient in parts.items():
+        norm = gradient.norm(dim=-1)  # [T, B, D]
+        if layer.valid is not None:
+            norm = norm.masked_fill(~layer.valid[..., None], torch.nan)
+        found[part] = norm.movedim(2, 0).cpu().numpy()
+    return found

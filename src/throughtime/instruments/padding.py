@@ -41,11 +41,14 @@ def padded_run(run: Run, order: Tensor | None) -> Run:
     start = run.start
     if start is not None and order is not None:
         start = type(start)(*(field.index_select(1, order) for field in start))
-    gates = None if run.gates is None else {name: pad(gate) for name, gate in run.gates.items()}
+    gates = None if run.gates is None else pad(run.gates)
     states = type(run.states)(*map(pad, run.states))
     cells = [_padded_cell(cell, run.rows, order) for cell in run.cells]
+    dropped = None if run.dropped is None else pad(run.dropped)
     rows = Rows(lengths=lengths)
-    return Run(cells, pad(run.x), start, rows, states, gates, run.adjoints)
+    return Run(
+        cells, pad(run.x), start, rows, states, gates, run.adjoints, dropped, run.is_residual
+    )
 
 
 def _padded_cell(cell: Any, rows: Rows, order: Tensor | None) -> Any:

@@ -6,12 +6,12 @@ import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from throughtime.cells import Inside, OpenCell, Zoneout
+from throughtime.cells import AnyCell, Inside, Zoneout
 from throughtime.errors import OptionError
 from throughtime.instruments.padding import padded, padded_run
 from throughtime.layers.adjoints import Adjoints, spread
@@ -86,6 +86,11 @@ class LayerRecording:
         return steps, batch
 
     @property
+    def cells(self) -> Sequence[AnyCell]:
+        """One per direction; over the weights of the call if they were kept."""
+        return self._whole.cells
+
+    @property
     def num_directions(self) -> int:
         """D."""
         return len(self._run.cells)
@@ -110,7 +115,7 @@ class LayerRecording:
         """The gates by name, [T, B, D, H]; none of a cell that does not show them."""
         self._need("gates")
         known = self._whole.gates
-        return self._look_inside().gates if known is None else known
+        return self._look_inside().gates if known is None else self._whole.by_gate(known)
 
     @property
     def pre_activations(self) -> dict[str, Tensor]:
@@ -146,9 +151,7 @@ class LayerRecording:
         """dL/d of every pre-activation by its gate, [T, B, D, H]."""
         adjoints, c_or_h = self._need_gradients(), self._whole.states[-1]
         if adjoints.kernel.dz is not None:
-            gates = cast(OpenCell[Any], self._run.cells[0]).gates
-            parts = self._of_kernel(adjoints.kernel.dz).unbind(-2)
-            return dict(zip(gates, parts, strict=True))
+            return self._run.by_gate(self._of_kernel(adjoints.kernel.dz))
         names = adjoints.notes[0].pre_activations
         return {
             name: self._of_notes([notes.pre_activations[name] for notes in adjoints.notes], c_or_h)
@@ -203,7 +206,7 @@ class LayerRecording:
 
     def _count_changes(self) -> list[int]:
         run = self._run
-        kept = [run.x, *run.states, *(run.gates or {}).values()]
+        kept = [run.x, *run.states, *([] if run.gates is None else [run.gates])]
         return [tensor._version for tensor in kept if not tensor.is_inference()]
 
 
@@ -211,15 +214,14 @@ def _detached(run: Run, copies_weights: bool) -> Run:
     """The same numbers without their graph."""
     start = None if run.start is None else type(run.start)(*(f.detach() for f in run.start))
     states = type(run.states)(*(field.detach() for field in run.states))
-    gates = None if run.gates is None else {n: gate.detach() for n, gate in run.gates.items()}
     cells = [_copy(cell, copies_weights) for cell in run.cells]
-    return Run(cells, run.x.detach(), start, run.rows, states, gates)
+    return run._replace(cells=cells, x=run.x.detach(), start=start, states=states, adjoints=None)
 
 
 def _without(run: Run, what: frozenset[str]) -> Run:
     """The run with nothing but shapes where numbers are not to be kept."""
     if "inputs" not in what:
-        run = run._replace(x=_shape_of(run.x))
+        run = run._replace(x=_shape_of(run.x), dropped=None)
     if "states" not in what:
         run = run._replace(states=type(run.states)(*map(_shape_of, run.states)))
     return run if "gates" in what else run._replace(gates=None)

@@ -37,8 +37,8 @@ class Adjoints:
         if h.requires_grad:
             h.register_hook(self._note_output)  # type: ignore[no-untyped-call]
 
-    def _note_output(self, grad: Tensor) -> None:
-        if not is_legacy_batchedtensor(grad):
+    def _note_output(self, grad: Tensor | None) -> None:
+        if grad is not None and not is_legacy_batchedtensor(grad):
             self.dy = grad.detach()
 
     def new_notes(self) -> StepNotes:
@@ -79,8 +79,8 @@ def _watch(grads: dict[str, dict[int, Tensor]], t: int, tensors: dict[str, Any])
             tensor.register_hook(partial(_keep, steps, t))  # type: ignore[no-untyped-call]
 
 
-def _keep(steps: dict[int, Tensor], t: int, grad: Tensor) -> None:
-    if not is_legacy_batchedtensor(grad):
+def _keep(steps: dict[int, Tensor], t: int, grad: Tensor | None) -> None:
+    if grad is not None and not is_legacy_batchedtensor(grad):
         steps[t] = grad.detach()
 
 

@@ -29,7 +29,6 @@ from throughtime.layers.run import Run
 from throughtime.layers.stack import run_stack
 from throughtime.layers.states import States
 from throughtime.layers.steps import Steps
-from throughtime.native.functions import full_precision
 from throughtime.sequences import WHOLE, Rows, read_rows
 
 
@@ -199,23 +198,27 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, Any]:
         """Runs [T, B, I] or packed [N, I], and shows it to those who look on."""
         weight = self._reference()
-        if weight is not None:
-            x, hx = match_autocast(x, hx, weight)
+        device = "cpu" if x.is_cpu else x.device.type
+        if torch.is_autocast_enabled(device):  # recurrence runs in the precision of its weights
+            x, hx = (x, hx) if weight is None else match_autocast(x, hx, weight)
+            with torch.autocast(device, enabled=False):
+                return self._run(x, hx, batch_sizes, lengths, reset, runs, order)
         if not self._fits(x, weight, batch_sizes):
             self._explain_misfit(x, weight, batch_sizes)
         rows = WHOLE if batch_sizes is None else Rows(batch_sizes)
         if lengths is not None or reset is not None:
             rows = read_rows(lengths, reset, x, self.batch_first)
-        with full_precision():
-            states = self._read_state(hx, rows.batch(x), x)
-            if self.input_dropout and self.training:
-                x = drop(x, self.input_dropout)
-            dropout = self.dropout if self.training else 0.0
-            cells = self._cells_for(x, rows)
+        states = self._read_state(hx, rows.batch(x), x)
+        if self.input_dropout and self.training:
+            x = drop(x, self.input_dropout)
+        dropout = self.dropout if self.training else 0.0
+        cells = self._cells_for(x, rows)
+        observers: list[Observer] = []
+        if self._observers:
             observers = [observer for observer in self._observers if observer.wants()]
             runs = [] if observers and runs is None else runs
-            is_watched = any(observer.wants_gradients for observer in observers)
-            y, final = run_stack(cells, x, states, rows, dropout, self.residual, runs, is_watched)
+        is_watched = bool(observers) and any(watcher.wants_gradients for watcher in observers)
+        y, final = run_stack(cells, x, states, rows, dropout, self.residual, runs, is_watched)
         for observer in observers:
             observer.see(runs or [], order)
         return y, self._write_state(final, hx)

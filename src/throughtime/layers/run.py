@@ -25,8 +25,10 @@ class Run(NamedTuple):
     start: Any  # states before the first step, fields [D, B, ·]; None for the cells' own
     rows: Rows
     states: Any  # of every step, fields [T, B, D, ·]
-    gates: dict[str, Tensor] | None = None  # [T, B, D, H], where the kernel kept them
+    gates: Tensor | None = None  # numbers alone, [T, B, D, G, H], where the kernel kept them
     adjoints: Adjoints | None = None  # where somebody watches
+    dropped: Tensor | None = None  # what dropout multiplied the output below by, like x
+    is_residual: bool = False  # whether that output is added to the layer's own
 
     def inside(self) -> Inside:
         """Gates and pre-activations [T, B, D, H]: the cells' `inside` of all steps at once.
@@ -47,7 +49,7 @@ class Run(NamedTuple):
                         "gates and pre_activations must come from a cell that has the method "
                         f"`inside`, got {type(cell).__name__}; give it one or look at its states."
                     )
-                found.append(cell.inside(cell.project(x), self._states_before(d)))
+                found.append(cell.inside(cell.project(x), self.states_before(d)))
         gates, pre_activations = (
             {
                 name: torch.stack([without_padding(part[name], valid) for part in parts], dim=2)
@@ -57,20 +59,25 @@ class Run(NamedTuple):
         )
         return Inside(pre_activations, gates, self.states)
 
-    def with_gates(self, values: Tensor) -> Run:
-        """The run with gates that are known already.
+    def by_gate(self, values: Tensor) -> dict[str, Tensor]:
+        """Values [..., G, H] by the names of the cell's gates."""
+        return dict(zip(self._names, values.unbind(-2), strict=True))
 
-        Args:
-            values: [T, B, D, G, H] in the order of the cell's gates.
-        """
-        names = cast(OpenCell[Any], self.cells[0]).gates
+    @property
+    def _names(self) -> Sequence[str]:
+        return cast(OpenCell[Any], self.cells[0]).gates
+
+    def known_gates(self) -> dict[str, Tensor] | None:
+        """The gates that the kernel kept, [T, B, D, H], now with their derivative."""
+        if self.gates is None:
+            return None
 
         def compute(*tensors: Tensor) -> Tensor:
             gates = self._over(tensors).inside().gates
-            return torch.stack([gates[name] for name in names], dim=-2)
+            return torch.stack([gates[name] for name in self._names], dim=-2)
 
-        known = Known.apply(compute, values, *self.tensors())  # type: ignore[no-untyped-call]
-        return self._replace(gates=dict(zip(names, known.unbind(-2), strict=True)))
+        known = Known.apply(compute, self.gates, *self.tensors())  # type: ignore[no-untyped-call]
+        return self.by_gate(known)
 
     def tensors(self) -> list[Tensor]:
         """All that the gates are a function of."""
@@ -87,7 +94,7 @@ class Run(NamedTuple):
         ]
         return Run(cells, x, start, self.rows, states)
 
-    def _states_before(self, d: int) -> Any:
+    def states_before(self, d: int) -> Any:
         """What every step of a direction began with, fields [T, B, ·].
 
         h_{t-1}, in the reverse direction h_{t+1}; the initial state at a row's first step there,

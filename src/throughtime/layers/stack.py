@@ -54,15 +54,19 @@ def run_stack(
         return results[-1][0], States(final for _, final in results)
     finals = []
     for index, cells in enumerate(layers):
-        below = drop(x, dropout) if index and dropout else x
+        share = dropout if index else 0.0
+        is_residual = residual and index > 0
         if runs is None:
+            below = drop(x, share) if share else x
             y, final = run_layer(cells, below, begin[index], rows)
         else:
             adjoints = Adjoints() if is_watched else None
+            dropped = drop(torch.ones_like(x), share) if share else None
+            below = x if dropped is None else x * dropped
             run, final = _run_layer_steps(cells, below, begin[index], rows, adjoints)
-            runs.append(run)
+            runs.append(run._replace(dropped=dropped, is_residual=is_residual))
             y = run.states[0].flatten(-2)
-        x = x + y if index and residual else y
+        x = x + y if is_residual else y
         finals.append(final)
     return x, States(finals)
 
@@ -108,8 +112,7 @@ def _steps(
         kernel = None if adjoints is None else adjoints.kernel
         found = native.run_layer_steps(unroll_direction_steps, cells, x, state, rows, kernel)
         if found is not None:
-            run = Run(cells, x, state, rows, found.states, adjoints=adjoints)
-            return (run if found.gates is None else run.with_gates(found.gates)), found.final
+            return Run(cells, x, state, rows, found.states, found.gates, adjoints), found.final
     begin = _begin(cells, state, rows.batch(x))
     states, final = unroll_direction_steps(cells, x, begin, rows, adjoints)
     return Run(cells, x, state, rows, states, adjoints=adjoints), final

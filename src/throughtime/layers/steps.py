@@ -45,6 +45,7 @@ class Steps:
         self._run, self._layout = run, layout
         for name, field in zip(run.states._fields, run.states, strict=True):
             setattr(self, name, layout(field))
+        self._gates = run.known_gates()
         self._versions = _versions(run)
         self._inside: dict[bool, Inside] = {}
 
@@ -56,8 +57,7 @@ class Steps:
             OptionError: the cell has no `inside`; or a weight, the input or a state was changed
                 since the call and they are not yet known.
         """
-        gates = self._run.gates
-        return self._shown(self._look_inside().gates if gates is None else gates)
+        return self._shown(self._look_inside().gates if self._gates is None else self._gates)
 
     @property
     def pre_activations(self) -> dict[str, Tensor]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypedDict, cast
+from itertools import chain
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -119,16 +120,16 @@ class TorchLayer(Recurrent):
         self._hidden_sizes = hidden_sizes
         if residual:
             check_residual([self._state_sizes(layer)[0] for layer in range(self.num_layers)])
-        # kind and attribute of every weight, for each layer and direction
-        self._weight_names: list[list[tuple[str, str]]] = []
-        for layer in range(self.num_layers):
-            for direction in range(self._num_directions):
-                self._weight_names.append([])
-                for kind, shape in self._shapes(layer).items():
-                    name = self._name(kind, layer, direction)
-                    weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-                    setattr(self, name, weight)
-                    self._weight_names[-1].append((kind, name))
+        # kind and attribute of every weight, for each layer its directions
+        self._weight_names = [
+            [self._names(layer, direction) for direction in range(self._num_directions)]
+            for layer in range(self.num_layers)
+        ]
+        for layer, directions in enumerate(self._weight_names):
+            shapes = self._shapes(layer)
+            for kind, name in chain(*directions):
+                weight = nn.Parameter(torch.empty(shapes[kind], device=device, dtype=dtype))
+                setattr(self, name, weight)
         self.reset_parameters()
 
     @property
@@ -162,18 +163,18 @@ class TorchLayer(Recurrent):
             }
         return shapes
 
-    @staticmethod
-    def _name(weight: str, layer: int, direction: int) -> str:
-        return f"{weight}_l{layer}" + ("_reverse" if direction else "")
+    def _names(self, layer: int, direction: int) -> list[tuple[str, str]]:
+        ending = f"_l{layer}" + ("_reverse" if direction else "")
+        return [(kind, kind + ending) for kind in self._shapes(layer)]
 
     def reset_parameters(self) -> None:
         """Draws every weight from [-1/sqrt(H), 1/sqrt(H)], in the order of `torch.nn`.
 
         Gains begin at 1, initial states at 0.
         """
-        for index, names in enumerate(self._weight_names):
-            bound = 1 / math.sqrt(self._hidden_sizes[index // self._num_directions])
-            for kind, name in names:
+        for H, directions in zip(self._hidden_sizes, self._weight_names, strict=True):
+            bound = 1 / math.sqrt(H)
+            for kind, name in chain(*directions):
                 weight = getattr(self, name)
                 if kind in _ONES:
                     nn.init.ones_(weight)
@@ -188,10 +189,12 @@ class TorchLayer(Recurrent):
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
         """The weights of each layer and direction."""
-        return [[getattr(self, name) for _, name in names] for names in self._weight_names]
+        every = chain(*self._weight_names)
+        return [[getattr(self, name) for _, name in names] for names in every]
 
     def _reference(self) -> Tensor:
-        return self.weight_ih_l0
+        first: Tensor | None = self._parameters.get("weight_ih_l0")  # faster than the attribute
+        return self.weight_ih_l0 if first is None else first
 
     def cells(self) -> list[list[AnyCell]]:
         """The cells of each layer's directions, over the parameters as they are now.
@@ -201,17 +204,17 @@ class TorchLayer(Recurrent):
         found = self._plain_cells()
         if any(self.zoneout):
             return [[Zoneout(cell, self.zoneout) for cell in layer] for layer in found]
-        return cast(list[list[AnyCell]], found)
+        return found
 
     def _plain_cells(self) -> list[list[Any]]:
-        # much faster than attributes; a parametrized weight is not there
-        own = cast(dict[str, Tensor], self._parameters)
-        found = [
-            self._cell({k: own[n] if n in own else getattr(self, n) for k, n in names})
-            for names in self._weight_names
+        own: Any = self._parameters  # faster than attributes; a parametrized weight is not there
+        return [
+            [
+                self._cell({k: own[n] if n in own else getattr(self, n) for k, n in names})
+                for names in directions
+            ]
+            for directions in self._weight_names
         ]
-        D = self._num_directions
-        return [found[first : first + D] for first in range(0, len(found), D)]
 
     def _cell(self, weights: dict[str, Tensor]) -> AnyCell:
         raise NotImplementedError
@@ -250,7 +253,7 @@ class TorchLayer(Recurrent):
             return self.initial_state(batch) if self.learn_initial else None
         if isinstance(hx, States):
             return super()._read_state(hx, batch, x)
-        sizes = {"L*D": len(self._weight_names), "B": batch}
+        sizes = {"L*D": self.num_layers * self._num_directions, "B": batch}
         fields = check_torch_state(
             hx, self.state_fields, self._hidden_sizes, self._state_sizes(0), x, sizes
         )

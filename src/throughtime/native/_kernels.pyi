@@ -137,7 +137,8 @@ class Layer:
             gradients: of the weights, in the same order; written, 0 for absent ones.
             tensors: written: dx [D, N, I], to be summed over D; dh0 [D, B, P], dc0 [D, B, H],
                 dh_fresh [D, P], dc_fresh [D, H]; the adjoints of every step dh_all [N, D, P],
-                dc_all [N, D, H] (LSTM), dz_all [N, D, G, H]; each may be 0; read: dy [N, D, P],
+                dc_all [N, D, H] (LSTM), dz_all [N, D, G, H], in one piece of memory; each may be
+                0; read: dy [N, D, P],
                 dc [N, D, H] (LSTM: of c at every step, as dy is of y), dh_n [D, B, P],
                 dc_n [D, B, H], each or 0 for zeros; x, y, c, gates, h0, c0, h_fresh, c_fresh,
                 mask, keep_h, keep_c, normalised, scales as in `forward`.

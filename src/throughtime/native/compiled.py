@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Kernel:
     has_cell_state: bool = False
     nonlinearity: str = "tanh"  # g of the cell elman
 
-    @property
+    @cached_property
     def num_states(self) -> int:
         """Initial (and final) states: h, and c of an LSTM."""
         return 1 + self.has_cell_state

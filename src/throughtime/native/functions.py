@@ -22,6 +22,7 @@ from torch.autograd import Function
 
 from throughtime.native import kernels
 from throughtime.native.adjoints import Adjoints
+from throughtime.native.layout import sizes_of
 from throughtime.native.sums import sums_of
 from throughtime.native.twins import Call
 
@@ -65,12 +66,6 @@ class Layer:
         given = tuple(grads[: self.num_results])
         return (*given, grads[self.place_of_c]) if self.gives_c else given
 
-    def parts(self, tensors: Sequence[Any]) -> tuple[Tensor, Tensors | None, Tensors]:
-        """x, states (None for zeros) and weights out of the one row of tensors."""
-        count = self.num_results
-        states = None if tensors[1] is None else tuple(tensors[1:count])
-        return tensors[0], states, tuple(tensors[count:])
-
 
 def with_states(call: Call, tensors: Sequence[Any]) -> Tensors:
     """The row of tensors with zeros where it has no states."""
@@ -78,8 +73,7 @@ def with_states(call: Call, tensors: Sequence[Any]) -> Tensors:
     if tensors[1] is not None:
         return tuple(tensors)
     x, *weights = tensors[0], *tensors[1 + num_states :]
-    rows, outputs = weights[1].shape
-    sizes = (outputs, rows // call.kernel.num_gates)[:num_states]
+    sizes = sizes_of(call.kernel, weights[1])[:num_states]
     lead = call.num_directions, call.rows.batch(x)
     return x, *[x.new_zeros(*lead, size) for size in sizes], *weights
 
@@ -120,15 +114,16 @@ class LayerForward(Function):
     @staticmethod
     def forward(layer: Layer, *tensors: Tensor) -> Tensors:
         """Runs the kernel."""
-        results, saved = kernels.forward(layer.call, *layer.parts(tensors), training=True)
+        results, saved = kernels.forward(layer.call, tensors, training=True)
         return results + saved
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         """Keeps the inputs, y and what the kernel saved; of that only c may have a gradient."""
-        ctx.layer, *tensors = inputs
-        saved = output[ctx.layer.num_results :]
-        c = output[ctx.layer.place_of_c] if ctx.layer.gives_c else None
+        layer, *tensors = inputs
+        ctx.layer, ctx.num_inputs = layer, len(tensors)
+        saved = output[layer.num_results :]
+        c = output[layer.place_of_c] if layer.gives_c else None
         ctx.mark_non_differentiable(*[tensor for tensor in saved if tensor is not c])
         ctx.set_materialize_grads(False)
         # the final states are not kept: a user may overwrite them
@@ -138,26 +133,17 @@ class LayerForward(Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of x, states and weights, in the kernel or by `LayerBackward`."""
         layer: Layer = ctx.layer
-        wanted = ctx.needs_input_grad[1:]
-        kept = ctx.saved_tensors  # once: hooks may count
-        num_inputs = len(kept) - layer.num_saved - 1
-        inputs, y, saved = kept[:num_inputs], kept[num_inputs], kept[num_inputs + 1 :]
-        given = layer.given(grads)
+        kept, num_inputs = ctx.saved_tensors, ctx.num_inputs  # asked once: hooks may count
+        given, wants_dx = layer.given(grads), ctx.needs_input_grad[1]
         if _is_plain(given):
-            x, states, weights = layer.parts(inputs)
-            sums = sums_of(layer.call, weights, layer.call.rows.batch(x))
-            gradients = kernels.backward(
-                layer.call, given, x, states, weights, y, saved, wanted[0], sums, layer.adjoints
-            )
-            if sums is not None:
-                gradients = (*gradients, *[None] * len(weights))
-        else:
-            if layer.adjoints is not None:
-                layer.adjoints.clear()
-            gradients = _differentiable_backward(layer, given, inputs, y, saved, wanted[0])
-        return None, *[
-            g if is_wanted else None for g, is_wanted in zip(gradients, wanted, strict=True)
-        ]
+            sums = sums_of(layer.call, kept[:num_inputs])
+            return None, *kernels.backward(layer.call, given, kept, wants_dx, sums, layer.adjoints)
+        if layer.adjoints is not None:
+            layer.adjoints.clear()
+        inputs, y, saved = kept[:num_inputs], kept[num_inputs], kept[num_inputs + 1 :]
+        gradients = _differentiable_backward(layer, given, inputs, y, saved, wants_dx)
+        is_there = [tensor is not None for tensor in inputs]
+        return None, *[g if i else None for g, i in zip(gradients, is_there, strict=True)]
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], layer: Layer, *tensors: Tensor) -> Any:
@@ -203,8 +189,10 @@ class LayerBackward(Function):
     @staticmethod
     def forward(layer: Layer, wants_dx: bool, *tensors: Tensor) -> tuple[Tensor | None, ...]:
         """Runs the kernel back through time."""
-        grads, inputs, (y, *saved) = _parts_of_backward(layer, tensors)
-        return kernels.backward(layer.call, grads, *layer.parts(inputs), y, tuple(saved), wants_dx)
+        num_grads = layer.num_gradients
+        grads, kept = tensors[:num_grads], tensors[num_grads:]
+        dx, *others = kernels.backward(layer.call, grads, kept, wants_dx)
+        return kept[0].new_empty(0) if dx is None else dx, *others
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,14 +12,14 @@ from torch import Tensor
 from throughtime.native import _kernels
 from throughtime.native.adjoints import NO_ADJOINTS, Adjoints
 from throughtime.native.layout import (
-    NO_WEIGHTS,
+    Row,
     addresses_of,
     by_direction,
     dense,
-    dense_noise,
     fresh_states,
     hand_out_fresh,
     pair,
+    parts_of,
     parts_saved,
     sizes_of,
 )
@@ -31,16 +30,13 @@ from throughtime.sequences import WHOLE
 Tensors = tuple[Tensor, ...]
 
 
-def forward(
-    call: Call, x: Tensor, states: Tensors | None, weights: Sequence[Tensor], training: bool
-) -> tuple[Tensors, Tensors]:
+def forward(call: Call, row: Row, training: bool) -> tuple[Tensors, Tensors]:
     """Runs a kernel over a whole sequence.
 
     Args:
         call: which kernel, directions and rows.
-        x: inputs, [T, B, I] or packed [N, I].
-        states: h0 [D, B, H], and c0 of an LSTM; None for zeros.
-        weights: of each direction those of `call.kinds`, in that order.
+        row: inputs x, [T, B, I] or packed [N, I]; h0 [D, B, H], and c0 of an LSTM, or None for
+            zeros; of each direction the weights of `call.kinds`, in that order.
         training: keep what the backward pass reads.
 
     Returns:
@@ -50,73 +46,65 @@ def forward(
             c [N, D, H] of an LSTM, then of LayerNorm both products as they were normalised,
             [N, D, 2, G, H], and what they were multiplied by, [N, D, 2].
     """
-    run = _prepare(call, x, states, weights, training)
-    run.layer.forward(
-        run.weights, addresses_of(run.tensors), run.sequence, run.threads, *call.noise.shares
-    )
-    return run.results, run.saved
+    results, saved, tensors, crossing, _ = _prepare(call, row, training)
+    layer, weights, sequence, threads = crossing
+    layer.forward(weights, addresses_of(tensors), sequence, threads, *call.noise.shares)
+    return results, saved
 
 
-def forward_wave(
-    call: Call, x: Tensor, states: Sequence[Tensors | None], weights: Sequence[Sequence[Tensor]]
-) -> list[Tensors] | None:
+def forward_wave(call: Call, layers: Sequence[Row]) -> list[Tensors] | None:
     """Runs layers on top of each other at the same time, for inference.
 
     Args:
         call: kernel and rows of every layer; one direction.
-        x: inputs of the first layer, [T, B, I] or packed [N, I].
-        states: of each layer, as in `forward`.
-        weights: of each layer, as in `forward`.
+        layers: of each layer its row, as in `forward`; only the first one's x is read.
 
     Returns:
         The results of each layer, as of `forward`; None where one after the other is faster.
     """
+    x, _, weights = parts_of(call, layers[0])
     threads = _kernels.choose_wave_threads(
         call.kernel.name,
         call.rows.num_steps(x),
         call.rows.batch(x),
-        weights[0][1].shape[0] // call.kernel.num_gates,
-        len(weights),
+        sizes_of(call.kernel, weights[1])[1],
+        len(layers),
         torch.get_num_threads(),
     )
     if threads == 1:
         return None
     runs: list[_Run] = []
-    for state, own in zip(states, weights, strict=True):
-        below = runs[-1].results[0] if runs else x
-        runs.append(_prepare(call, below, state, own, training=False))
+    for _, *others in layers:
+        below = runs[-1][0][0] if runs else x
+        runs.append(_prepare(call, (below, *others), training=False))
+    every, _, tensors, crossings, _ = zip(*runs, strict=True)
+    packed, addresses, sequences, _ = zip(*crossings, strict=True)
     _kernels.forward_wave(
-        [run.layer for run in runs],
-        [run.weights for run in runs],
-        [addresses_of(run.tensors) for run in runs],
-        *(runs[0].sequence, threads),
+        packed,
+        addresses,
+        [addresses_of(own) for own in tensors],
+        *(sequences[0], threads),
         *call.noise.shares,
     )
-    return [run.results for run in runs]
+    return list(every)
 
 
-class _Run(NamedTuple):
-    """A forward run that has all it needs; what its addresses name lives as long as it."""
-
-    results: Tensors
-    saved: Tensors
-    tensors: tuple[Tensor | None, ...]  # in the order of the kernel
-    layer: _kernels.Layer
-    weights: list[int]
-    sequence: _kernels.Sequence
-    threads: int
-    kept: Sequence[Tensor]
+_Crossing = tuple[_kernels.Layer, list[int], _kernels.Sequence, int]
+_Run = tuple[Tensors, Tensors, Row, _Crossing, Sequence[Tensor]]
 
 
-def _prepare(
-    call: Call, x: Tensor, states: Tensors | None, weights: Sequence[Tensor], training: bool
-) -> _Run:
+def _prepare(call: Call, row: Row, training: bool) -> _Run:
+    """Results, what is saved, all tensors in the kernel's order, the crossing; and the weights.
+
+    The addresses in the crossing name the weights, which must live as long as it.
+    """
     kernel, D, rows, _, noise = call
+    x, starts, weights = parts_of(call, row)
     lead, B, new = x.shape[:-1], rows.batch(x), x.new_empty
-    H, P = sizes_of(kernel, weights)
+    P, H = sizes_of(kernel, weights[1])
     by_step = new if rows.lengths is None else x.new_zeros  # the kernel leaves padding alone
-    y = by_step(*lead, D * P)
-    finals = [new(D, B, size) for size in (P, H)[: kernel.num_states]]
+    y, h_n = by_step(*lead, D * P), new(D, B, P)
+    c_n = new(D, B, H) if kernel.has_cell_state else None
     gates = c = normalised = scales = None
     if training:
         places = math.prod(lead)
@@ -125,25 +113,20 @@ def _prepare(
         if call.normalises:
             normalised = by_step(places, D, 2, kernel.num_gates, H)
             scales = by_step(places, D, 2)
-    x, *weights = dense((x, *weights))
-    starts = dense(states) if states else ()
-    constants = dense_noise(noise)
     fresh = fresh_states(call, weights)
-    tensors = (y, *pair(finals), c, gates, x, *pair(starts), *fresh, *constants)
-    saved = tuple([kept for kept in (gates, c, normalised, scales) if kept is not None])
-    kept = (*weights, *[tensor for tensor in (*constants, *fresh) if tensor is not None])
-    crossing = _crossing(call, x, B, weights)
-    return _Run((y, *finals), saved, (*tensors, normalised, scales), *crossing, kept)
+    read = (x, *pair(starts), *fresh, noise.mask, *noise.keeps)
+    tensors = (y, h_n, c_n, c, gates, *read, normalised, scales)
+    results = (y, h_n) if c_n is None else (y, h_n, c_n)
+    saved: Tensors = ()
+    if training:
+        saved = tuple([kept for kept in (gates, c, normalised, scales) if kept is not None])
+    return results, saved, tensors, _crossing(call, x, B, weights), weights
 
 
 def backward(
     call: Call,
     grads: Sequence[Tensor | None],
-    x: Tensor,
-    states: Tensors | None,
-    weights: Sequence[Tensor],
-    y: Tensor,
-    saved: Sequence[Tensor],
+    kept: Row,
     wants_dx: bool,
     sums: GradientSums | None = None,
     adjoints: Adjoints | None = None,
@@ -155,48 +138,47 @@ def backward(
     Args:
         call: as in `forward`.
         grads: dL/dy, dL/dh_n, of an LSTM dL/dc_n and maybe dL/dc of all steps; None for zeros.
-        x: as in `forward`, as are states and weights.
-        states: see x.
-        weights: see x.
-        y: what `forward` gave, as is `saved`.
-        saved: see y.
+        kept: the row of `forward`, then y and what was saved.
         wants_dx: whether dL/dx is to be computed.
         sums: where the gradients of the weights are added up with those of other calls.
         adjoints: where the adjoints of every step are handed out.
 
     Returns:
-        The gradients of x (empty unless wanted), the states (None where they were None) and the
-        weights (nothing with `sums`), in this order.
+        The gradients of the row's tensors in its order: x (None unless wanted), the states
+        (None where they were None) and the weights (None with `sums`).
     """
-    kernel, D, rows, _, noise = call
-    x, y, *weights = dense((x, y, *weights))
-    starts = dense(states) if states else ()
-    given = [None if grad is None else dense((grad,))[0] for grad in grads]
-    gates, c, normalised, scales = parts_saved(call, dense(saved))
-    constants, fresh = dense_noise(noise), fresh_states(call, weights)
-    new = x.new_empty if rows.lengths is None else x.new_zeros
+    kernel, D, rows, kinds, noise = call
+    there, first = dense(kept), 1 + kernel.num_states
+    last = first + D * len(kinds)
+    x, starts, weights, (y, *saved) = there[0], there[1:first], there[first:last], there[last:]
+    dy, *dfinals = dense(grads)
+    gates, c, normalised, scales = parts_saved(call, saved)
+    fresh = fresh_states(call, weights)
+    new, like = x.new_empty if rows.lengths is None else x.new_zeros, torch.empty_like
     dx = new(D, *x.shape) if wants_dx else None
-    dstates = [torch.empty_like(state) for state in starts]
-    dfresh = [None if state is None else torch.empty_like(state) for state in fresh]
-    dweights = [] if sums is not None else [torch.empty_like(weight) for weight in weights]
+    dstarts = [None if start is None else like(start) for start in starts]
+    dfresh = [None if state is None else like(state) for state in fresh]
+    dweights = [None if sums is not None else like(weight) for weight in weights]
     handed = NO_ADJOINTS if adjoints is None else adjoints.renew(call, x, weights)
-    outputs = (dx, *pair(dstates), *dfresh, *handed)
-    dc = given.pop() if len(given) > 1 + kernel.num_states else None
-    read = (given[0], dc, *pair(given[1:]), x, y, c, gates, *pair(starts), *fresh)
+    dc = dfinals.pop() if len(dfinals) > kernel.num_states else None
+    tensors = (
+        *(dx, *pair(dstarts), *dfresh, *handed),
+        *(dy, dc, *pair(dfinals)),
+        *(x, y, c, gates, *pair(starts), *fresh, noise.mask, *noise.keeps, normalised, scales),
+    )
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
-    gradients = addresses_of(by_direction(call, dweights)) if dweights else NO_WEIGHTS * D
-    tensors = addresses_of((*outputs, *read, *constants, normalised, scales))
-    if sums is None:
-        layer.backward(addresses, gradients, tensors, sequence, threads, 0, False, *noise.shares)
+    place, adds = 0, False
+    if sums is not None:
+        place, adds = sums.place(layer.num_sums(rows.batch(x), call.normalises))
+    gradients = by_direction(call, addresses_of(dweights))
+    layer.backward(
+        addresses, gradients, addresses_of(tensors), sequence, threads, place, adds, *noise.shares
+    )
+    if sums is None and rows.reset is not None:
         hand_out_fresh(call, dfresh, dweights)
-    else:
-        adds = sums.numbers is not None
-        if sums.numbers is None:
-            sums.numbers = x.new_empty(layer.num_sums(rows.batch(x), call.normalises))
-        kept = sums.numbers.data_ptr()
-        layer.backward(addresses, gradients, tensors, sequence, threads, kept, adds, *noise.shares)
-    total = x.new_empty(0) if dx is None else dx[0] if D == 1 else dx[0] + dx[1]
-    return (total, *(dstates if states else [None] * kernel.num_states), *dweights)
+    if dx is not None:
+        dx = dx[0] if D == 1 else dx[0] + dx[1]
+    return (dx, *dstarts, *dweights)
 
 
 @dataclass
@@ -208,6 +190,13 @@ class GradientSums:
     batch: int
     numbers: Tensor | None = None  # in the kernel's order, once a call has added to it
 
+    def place(self, count: int) -> tuple[int, bool]:
+        """Where a call adds its so many numbers, and whether there are some of calls before."""
+        adds = self.numbers is not None
+        if self.numbers is None:
+            self.numbers = self.weights[0].new_empty(count)
+        return self.numbers.data_ptr(), adds
+
     def gradients(self) -> list[Tensor]:
         """The sums as gradients of the weights."""
         call = self.call._replace(rows=WHOLE)
@@ -215,7 +204,7 @@ class GradientSums:
         x = weights[0].new_empty(0, self.batch, weights[0].shape[1])
         dweights = [torch.empty_like(weight) for weight in weights]
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
-        gradients = addresses_of(by_direction(call, dweights))
+        gradients = by_direction(call, addresses_of(dweights))
         (kept,) = addresses_of([self.numbers])
         layer.backward(addresses, gradients, [0] * 25, sequence, threads, kept, True)
         return dweights
@@ -226,14 +215,14 @@ def _crossing(
 ) -> tuple[_kernels.Layer, list[int], _kernels.Sequence, int]:
     """What either pass needs of the other side: layer, addresses of weights, rows, threads."""
     kernel, D, rows, *_ = call
-    (H, P), shape = sizes_of(kernel, weights), x.shape
+    (P, H), shape = sizes_of(kernel, weights[1]), x.shape
     T, tables = shape[0], _NO_TABLES
     if rows is not WHOLE:
         T, tables = rows.num_steps(x), addresses_of(rows)
     sizes = (kernel.name, x.dtype, D, shape[-1], H, kernel.nonlinearity, P)
     return (
         packed_layer(weights[1], sizes),
-        addresses_of(by_direction(call, weights)),
+        by_direction(call, addresses_of(weights)),
         _kernels.Sequence(T, B, False, *tables),
         _kernels.choose_threads(kernel.name, T, B, D, H, torch.get_num_threads()),
     )

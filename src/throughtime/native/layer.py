@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from types import NoneType
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -16,17 +17,17 @@ from throughtime.errors import ShapeError
 from throughtime.native.compiled import Kernel
 from throughtime.native.functions import Layer, LayerForward, with_states
 from throughtime.native.kernels import forward, forward_wave
+from throughtime.native.layout import Row, sizes_of
 from throughtime.native.operators import run_operator
 from throughtime.native.twins import (
     WEIGHTS,
     Call,
-    KernelCell,
     has_batched_noise,
     has_one_noise,
     inner_of,
     kernel_of,
-    kinds_of,
     noise_of,
+    weights_of,
     with_weights,
 )
 from throughtime.sequences import WHOLE, Rows
@@ -42,23 +43,29 @@ def refusal(cells: Sequence[AnyCell], x: Tensor, rows: Rows = WHOLE) -> str | No
         x: its input.
         rows: which steps the rows have, and where they begin afresh.
     """
-    if kernel_of(cells[0]) is None:
+    kernel = kernel_of(cells[0])
+    if kernel is None:
         return "this cell has no kernel"
-    if any(kernel_of(cell) is not kernel_of(cells[0]) for cell in cells[1:]):
-        return "the two directions have cells of different kinds"
-    if len(cells) > 1 and not has_one_noise(cells):
-        return "the two directions draw, or keep, in different shares"
-    if x.device.type != "cpu":
+    if len(cells) > 1:
+        if any(kernel_of(cell) is not kernel for cell in cells):
+            return "the two directions have cells of different kinds"
+        if not has_one_noise(cells):
+            return "the two directions draw, or keep, in different shares"
+    if not x.is_cpu:
         return f"kernels run on the CPU, the input is on {x.device}"
-    if x.dtype not in (torch.float32, torch.float64):
+    if x.dtype not in _DTYPES:
         return f"kernels compute in float32 and float64, the input is {x.dtype}"
     if forward_ad._current_level >= 0:
         return "forward-mode derivatives are taken through the loop"
-    if rows is not WHOLE and rows.is_batched():
-        return "vmap over lengths or resets is taken through the loop"
-    if has_batched_noise(cells):
-        return "vmap that draws for every example is taken through the loop"
+    if torch._C._are_functorch_transforms_active():
+        if rows.is_batched():
+            return "vmap over lengths or resets is taken through the loop"
+        if has_batched_noise(cells):
+            return "vmap that draws for every example is taken through the loop"
     return None
+
+
+_DTYPES = (torch.float32, torch.float64)
 
 
 def run_layer(
@@ -86,52 +93,55 @@ def run_layer(
         ShapeError: a weight or state does not fit the others; a kernel reads what lies behind a
             pointer, so that nothing may pass here that torch's own operators would refuse.
     """
-    job = prepare(cells, x, state, rows)
-    call, row = job.call, job.row
-    traced = is_traced(job.tensors)
-    is_transformed = torch._C._are_functorch_transforms_active()
-    if not (traced or is_transformed or is_recorded(job.tensors)):
-        results, _ = forward(call, x, state, job.weights, training=False)
-    elif traced:
+    call, row = prepare(cells, x, state, rows)
+    if is_traced(row):
         row = with_states(call, row)
-        results = run_operator(call, row) if call.is_plain else job.loop_of(unroll)(*row)
-    elif is_transformed:
+        loop = loop_of(unroll, cells, call)
+        results = run_operator(call, row) if call.is_plain else loop(*row)
+    elif torch._C._are_functorch_transforms_active():
+        layer = Layer(call, loop_of(unroll, cells, call))
         results = LayerForward.apply(  # type: ignore[no-untyped-call]  # torch's own
-            Layer(call, job.loop_of(unroll)), *with_states(call, row)
+            layer, *with_states(call, row)
         )
+    elif is_recorded(row):
+        results = LayerForward.apply_eagerly(Layer(call, loop_of(unroll, cells, call)), *row)
     else:
-        results = LayerForward.apply_eagerly(Layer(call, job.loop_of(unroll)), *row)
-    return results[0], job.state_type(*results[1 : 1 + call.kernel.num_states])
+        results, _ = forward(call, row, training=False)
+    kernel = call.kernel
+    return results[0], state_of(kernel, results[1 : 1 + kernel.num_states])
 
 
-class Job(NamedTuple):
-    """A call whose tensors fit each other."""
+def prepare(
+    cells: Sequence[AnyCell], x: Tensor, state: State | None, rows: Rows
+) -> tuple[Call, Row]:
+    """What the call is about, and its tensors, which a kernel will read through pointers.
 
-    call: Call
-    cells: Sequence[AnyCell]
-    state_type: type[State]
-    weights: tuple[Tensor, ...]
-    row: tuple[Tensor | None, ...]  # x, states or None, weights
-    tensors: tuple[Tensor, ...]  # the row without what is not there
-
-    def loop_of(self, unroll: Unroll) -> Callable[..., tuple[Tensor, ...]]:
-        """The plain loop as a function of the row."""
-        return partial(_loop, unroll, self.cells, self.state_type, self.call)
-
-
-def prepare(cells: Sequence[AnyCell], x: Tensor, state: State | None, rows: Rows) -> Job:
-    """Checks what a kernel will read through pointers; see `run_layer`."""
+    Raises:
+        ShapeError: as of `run_layer`.
+    """
     kernel = kernel_of(cells[0])
     assert kernel is not None
-    inner = [inner_of(cell) for cell in cells]
-    kinds, weights = _weights(inner, kernel, x, rows)
+    kinds, weights = _weights(cells, kernel, x, rows)
     call = Call(kernel, len(cells), rows, kinds, noise_of(cells))
-    state_type = LSTMState if kernel.has_cell_state else HiddenState
-    if state is not None:
-        _check_states(state, len(cells), kernel, weights[1], x)
-    tensors = (x, *weights) if state is None else (x, *state, *weights)
-    row = tensors if state is not None else (x, *[None] * kernel.num_states, *weights)
-    return Job(call, cells, state_type, weights, row, tensors)
+    if state is None:
+        return call, (x, *_NO_STATES[: kernel.num_states], *weights)
+    _check_states(state, call, weights[1], x)
+    return call, (x, *state, *weights)
+
+
+_NO_STATES = (None, None)
+
+
+def state_of(kernel: Kernel, fields: Sequence[Tensor]) -> State:
+    """The fields as a state of its cell."""
+    return LSTMState(*fields) if kernel.has_cell_state else HiddenState(*fields)
+
+
+def loop_of(
+    unroll: Callable[..., Any], cells: Sequence[AnyCell], call: Call
+) -> Callable[..., tuple[Tensor, ...]]:
+    """The plain loop as a function of the row."""
+    return partial(_loop, unroll, cells, call)
 
 
 def run_wave(
@@ -156,68 +166,68 @@ def run_wave(
         ShapeError: as of `run_layer`.
     """
     cells = [cell for layer in layers for cell in layer]
-    kernel, noise = kernel_of(cells[0]), noise_of(cells[:1])
+    kernel = kernel_of(cells[0])
     if len(cells) > len(layers) or any(kernel_of(cell) is not kernel for cell in cells):
         return None
-    assert kernel is not None
     if not has_one_noise(cells):
         return None
-    below, kinds, weights = x, set(), []
-    for cell, state in zip(cells, states, strict=True):
-        own, found = _weights([inner_of(cell)], kernel, below, rows)
-        kinds.add(own)
-        weights.append(found)
-        if state is not None:
-            _check_states(state, 1, kernel, found[1], x)
-        below = x.new_empty(0, found[1].shape[1])
-    if len(kinds) > 1 or noise.mask is not None or noise.keeps != (None, None):
+    calls, own, below = [], [], x
+    for layer, state in zip(layers, states, strict=True):
+        call, row = prepare(layer, below, state, rows)
+        calls.append(call)
+        own.append(row)
+        outputs = inner_of(layer[0]).weight_hh.shape[1]
+        below = x.new_empty(1).expand(*x.shape[:-1], outputs)
+    call = calls[0]
+    is_drawn = call.noise.mask is not None or call.noise.keeps != (None, None)
+    if is_drawn or any(other.kinds != call.kinds for other in calls):
         return None
-    given = [tensor for state in states if state is not None for tensor in state]
-    tensors = (x, *given, *(weight for own in weights for weight in own))
-    if is_traced(tensors) or torch._C._are_functorch_transforms_active():
+    tensors = [tensor for row in own for tensor in row]
+    if is_traced(tensors) or torch._C._are_functorch_transforms_active() or is_recorded(tensors):
         return None
-    if is_recorded(tensors):
-        return None
-    results = forward_wave(Call(kernel, 1, rows, kinds.pop(), noise), x, states, weights)
-    state_type = LSTMState if kernel.has_cell_state else HiddenState
+    results = forward_wave(call, own)
     if results is None:
         return None
-    return [(y, state_type(*final)) for y, *final in results]
+    return [(y, state_of(call.kernel, final)) for y, *final in results]
 
 
-_KINDS = {Tensor, Parameter}
+_KINDS = {Tensor, Parameter, NoneType}
 
 
-def is_traced(tensors: Sequence[Tensor]) -> bool:
+def is_traced(row: Sequence[Tensor | None]) -> bool:
     """Whether somebody records the operators of a graph or stands in for tensors with memory."""
     return (
         torch.compiler.is_compiling()
         or torch._C._is_tracing()
         or torch._C._len_torch_dispatch_stack() > 0
-        or not _KINDS.issuperset(map(type, tensors))
+        or not _KINDS.issuperset(map(type, row))
     )
 
 
-def is_recorded(tensors: Sequence[Tensor]) -> bool:
+def is_recorded(row: Sequence[Tensor | None]) -> bool:
     """Whether autograd may ask for derivatives."""
-    return torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors])
+    if torch.is_grad_enabled():
+        for tensor in row:  # a loop: `any` over a generator takes longer than all it asks
+            if tensor is not None and tensor.requires_grad:
+                return True
+    return False
 
 
 def _weights(
-    cells: Sequence[KernelCell], kernel: Kernel, x: Tensor, rows: Rows
-) -> tuple[tuple[str, ...], tuple[Tensor, ...]]:
+    cells: Sequence[AnyCell], kernel: Kernel, x: Tensor, rows: Rows
+) -> tuple[tuple[str, ...], list[Tensor]]:
     """Their kinds, and the weights of every direction, each as the kernel reads it."""
-    kinds, shape = kinds_of(cells[0], rows), cells[0].weight_hh.shape
-    shapes = _shapes(kinds, shape, kernel.num_gates, x.shape[-1])
-    _check_kinds(kinds, [kinds_of(cell, rows) for cell in cells[1:]])
-    dtype, weights = x.dtype, []
-    for cell in cells:
-        for kind, expected in zip(kinds, shapes, strict=True):
-            weight = getattr(cell, kind)
-            if weight.shape != expected or weight.dtype is not dtype or not weight.is_cpu:
-                _explain_misfit(kind, weight, expected, x)
+    found = [weights_of(cell, rows) for cell in cells]
+    kinds, dtype, weights = tuple(found[0]), x.dtype, []
+    shapes = _shapes(kinds, found[0]["weight_hh"].shape, kernel.num_gates, x.shape[-1])
+    for own in found:
+        if own.keys() != found[0].keys():
+            _refuse_kinds(kinds, own)
+        for (kind, weight), shape in zip(own.items(), shapes, strict=True):
+            if weight.shape != shape or weight.dtype is not dtype or not weight.is_cpu:
+                _explain_misfit(kind, weight, shape, x)
             weights.append(weight)
-    return kinds, tuple(weights)
+    return kinds, weights
 
 
 def _shapes(
@@ -226,8 +236,9 @@ def _shapes(
     """What the shape of each kind of weight must be beside W_hh."""
     total, outputs = weight_hh if len(weight_hh) == 2 else (0, 0)
     H = total // num_gates
-    if len(kinds) <= 4 and kinds == WEIGHTS[: len(kinds)]:  # in most calls
-        return ((total, num_inputs), (num_gates * H, H), (total,), (total,))[: len(kinds)]
+    if kinds == WEIGHTS[:4]:  # in most calls
+        return (total, num_inputs), (num_gates * H, H), (total,), (total,)
+    _check_pairs(kinds)
     shapes = {
         "weight_ih": (total, num_inputs),
         "weight_hh": (num_gates * H, outputs if "weight_hr" in kinds else H),
@@ -239,31 +250,27 @@ def _shapes(
     return [shapes.get(kind, (total,)) for kind in kinds]
 
 
-_PAIRS = (("bias_ih", "bias_hh"), ("norm_ih", "norm_hh"))
-
-
-def _check_kinds(kinds: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> None:
-    for first, second in _PAIRS:
+def _check_pairs(kinds: tuple[str, ...]) -> None:
+    for first, second in (("bias_ih", "bias_hh"), ("norm_ih", "norm_hh")):
         if (first in kinds) != (second in kinds):
             raise ShapeError(
                 f"{first} and {second} must both be there or not, got one; add the other."
             )
-    for other in others:
-        if other != kinds:
-            raise ShapeError(
-                f"both directions must have the same weights, got {', '.join(kinds)} and "
-                f"{', '.join(other)}; make them alike."
-            )
 
 
-def _check_states(
-    state: State, num_directions: int, kernel: Kernel, weight_hh: Tensor, x: Tensor
-) -> None:
-    rows, outputs = weight_hh.shape
-    batch = state[0].shape[1] if state[0].dim() == 3 else -1
-    sizes = (outputs, rows // kernel.num_gates)
-    for name, field, size in zip(state._fields, state, sizes, strict=False):
-        shape = (num_directions, batch, size)
+def _refuse_kinds(kinds: Sequence[str], other: Iterable[str]) -> NoReturn:
+    raise ShapeError(
+        f"both directions must have the same weights, got {', '.join(kinds)} and "
+        f"{', '.join(other)}; make them alike."
+    )
+
+
+def _check_states(state: State, call: Call, weight_hh: Tensor, x: Tensor) -> None:
+    lead = call.num_directions, call.rows.batch(x)
+    for name, field, size in zip(
+        state._fields, state, sizes_of(call.kernel, weight_hh), strict=False
+    ):
+        shape = (*lead, size)
         if field.shape != shape or field.dtype is not x.dtype or not field.is_cpu:
             _explain_misfit(name, field, shape, x)
 
@@ -276,16 +283,12 @@ def _explain_misfit(name: str, tensor: Tensor, shape: tuple[int, ...], x: Tensor
 
 
 def _loop(
-    unroll: Unroll,
-    cells: Sequence[AnyCell],
-    state_type: type[State],
-    call: Call,
-    x: Tensor,
-    *tensors: Tensor,
+    unroll: Unroll, cells: Sequence[AnyCell], call: Call, x: Tensor, *tensors: Tensor
 ) -> tuple[Tensor, ...]:
     """The plain loop as a function of every tensor it reads."""
-    num_states, kinds = len(state_type._fields), call.kinds
-    state, weights = state_type(*tensors[:num_states]), tensors[num_states:]
+    kernel, kinds = call.kernel, call.kinds
+    state = state_of(kernel, tensors[: kernel.num_states])
+    weights = tensors[kernel.num_states :]
     replaced = [
         with_weights(cell, dict(zip(kinds, weights[d * len(kinds) :], strict=False)))
         for d, cell in enumerate(cells)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from throughtime.native.compiled import Kernel
-from throughtime.native.twins import FRESH, QUIET, WEIGHTS, Call, Noise
+from throughtime.native.twins import FRESH, WEIGHTS, Call
+
+Row = tuple[Tensor | None, ...]
+"""x, the states or None for each, then of every direction the weights that `Call.kinds` names."""
 
 
-def dense(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+def dense(tensors: Sequence[Tensor | None]) -> Sequence[Any]:
     """The same numbers as they must lie behind pointers: in order, no sign left to apply."""
     for tensor in tensors:
-        if not tensor.is_contiguous() or tensor.is_neg():
-            return [tensor.contiguous().resolve_neg() for tensor in tensors]
+        if tensor is not None and (not tensor.is_contiguous() or tensor.is_neg()):
+            return [None if t is None else t.contiguous().resolve_neg() for t in tensors]
     return tensors
 
 
@@ -24,28 +28,24 @@ def pair(states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]
     return (*states, None, None)[:2]  # type: ignore[return-value]  # mypy counts no slices
 
 
-def sizes_of(kernel: Kernel, weights: Sequence[Tensor]) -> tuple[int, int]:
-    """H, and P of h, which a projection makes smaller."""
-    rows, outputs = weights[1].shape
-    return rows // kernel.num_gates, outputs
+def sizes_of(kernel: Kernel, weight_hh: Tensor) -> tuple[int, int]:
+    """P, the size of h, which a projection makes smaller, and H, that of c."""
+    rows, outputs = weight_hh.shape
+    return outputs, rows // kernel.num_gates
+
+
+def parts_of(call: Call, row: Sequence[Any]) -> tuple[Tensor, Sequence[Any], Sequence[Tensor]]:
+    """x, the states and the weights out of the row of a call, as they lie behind pointers."""
+    row, first = dense(row), 1 + call.kernel.num_states
+    return row[0], row[1:first], row[first:]
 
 
 def parts_saved(call: Call, saved: Sequence[Tensor]) -> list[Tensor | None]:
     """Gates, c, normalised and scales: what `forward` saved, None for what the cell has not."""
-    kernel, left = call.kernel, list(saved)
-    there = (kernel.num_values > 0, kernel.has_cell_state, call.normalises, call.normalises)
-    return [left.pop(0) if is_there else None for is_there in there]
-
-
-def dense_noise(noise: Noise) -> tuple[Tensor | None, ...]:
-    """The mask, and what is kept of h and c, in order behind pointers."""
-    if noise is QUIET:
-        return _SILENCE
-    parts = (noise.mask, *noise.keeps)
-    return tuple([None if part is None else dense((part,))[0] for part in parts])
-
-
-_SILENCE = (None, None, None)
+    left = list(saved)
+    gates = left.pop(0) if call.kernel.num_values else None
+    c = left.pop(0) if call.kernel.has_cell_state else None
+    return [gates, c, *(left or (None, None))]
 
 
 def fresh_states(call: Call, weights: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
@@ -62,7 +62,7 @@ def fresh_states(call: Call, weights: Sequence[Tensor]) -> tuple[Tensor | None, 
     return fresh[0], fresh[1]
 
 
-def hand_out_fresh(call: Call, dfresh: Sequence[Tensor | None], dweights: Sequence[Tensor]) -> None:
+def hand_out_fresh(call: Call, dfresh: Sequence[Tensor | None], dweights: Sequence[Any]) -> None:
     """The gradients of fresh states to those of the directions' weights."""
     for name, gradient in zip(FRESH, dfresh, strict=True):
         if gradient is not None:
@@ -71,22 +71,16 @@ def hand_out_fresh(call: Call, dfresh: Sequence[Tensor | None], dweights: Sequen
                 dweights[d * len(call.kinds) + place].copy_(part)
 
 
-def by_direction(call: Call, weights: Sequence[Tensor]) -> list[Tensor | None]:
-    """All weights of each direction in the order of the kernels, None for absent ones."""
+def by_direction(call: Call, addresses: Sequence[int]) -> list[int]:
+    """The addresses of all weights of each direction in the order of the kernels, 0 for absent."""
     kinds = call.kinds
-    if kinds == WEIGHTS[:4] or kinds == WEIGHTS[:2]:
-        absent = (None,) * (len(WEIGHTS) - len(kinds))
-        if len(weights) == len(kinds):
-            return [*weights, *absent]
-        return [*weights[: len(kinds)], *absent, *weights[len(kinds) :], *absent]
+    if kinds == WEIGHTS[:4] and call.num_directions == 1:  # in most calls
+        return [*addresses, 0, 0, 0, 0]
     by_kind = [
-        dict(zip(kinds, weights[d * len(kinds) :], strict=False))
+        dict(zip(kinds, addresses[d * len(kinds) :], strict=False))
         for d in range(call.num_directions)
     ]
-    return [own.get(kind) for own in by_kind for kind in WEIGHTS]
-
-
-NO_WEIGHTS = [0] * len(WEIGHTS)
+    return [own.get(kind, 0) for own in by_kind for kind in WEIGHTS]
 
 
 def addresses_of(tensors: Sequence[Tensor | None]) -> list[int]:

@@ -61,7 +61,7 @@ def layer_operator(
     """(y, *final states, *saved) of a layer; see `functions`."""
     _refuse_forward_mode()
     layer = _checked_layer(tensors, name, num_directions, batch_sizes, lengths, reset)
-    results, saved = forward(layer.call, *layer.parts(tensors), training=True)
+    results, saved = forward(layer.call, tuple(tensors), training=True)
     return [*results, *saved]
 
 
@@ -103,7 +103,7 @@ def layer_backward_operator(
     """The gradients of x, states and weights; see `functions`."""
     _refuse_forward_mode()
     layer = _checked_layer(tensors, name, num_directions, batch_sizes, lengths, reset)
-    gradients = backward(layer.call, grads, *layer.parts(tensors), y, saved, True)
+    gradients = backward(layer.call, grads, (*tensors, y, *saved), True)
     return cast(list[Tensor], list(gradients))
 
 

@@ -13,7 +13,7 @@ from throughtime.cells import AnyCell, State
 from throughtime.native.adjoints import Adjoints
 from throughtime.native.functions import Layer, LayerForward
 from throughtime.native.kernels import forward
-from throughtime.native.layer import is_recorded, is_traced, prepare
+from throughtime.native.layer import is_recorded, is_traced, loop_of, prepare, state_of
 from throughtime.sequences import Rows
 
 UnrollSteps = Callable[[Sequence[AnyCell], Tensor, State, Rows], tuple[State, State]]
@@ -52,19 +52,19 @@ def run_layer_steps(
     Raises:
         ShapeError: as of `run_layer`.
     """
-    job = prepare(cells, x, state, rows)
-    if is_traced(job.tensors) or torch._C._are_functorch_transforms_active():
+    call, row = prepare(cells, x, state, rows)
+    if is_traced(row) or torch._C._are_functorch_transforms_active():
         return None
-    call, kernel = job.call, job.call.kernel
-    if is_recorded(job.tensors):
-        own = job.loop_of(partial(_unroll_with_c, unroll_steps))
+    kernel = call.kernel
+    if is_recorded(row):
+        own = loop_of(partial(_unroll_with_c, unroll_steps), cells, call)
         layer = Layer(call, own, kernel.has_cell_state, adjoints)
-        results = LayerForward.apply_eagerly(layer, *job.row)
+        results = LayerForward.apply_eagerly(layer, *row)
     else:
-        found, saved = forward(call, x, state, job.weights, training=True)
+        found, saved = forward(call, row, training=True)
         results = found + saved
     D, first = len(cells), 1 + kernel.num_states
-    final = job.state_type(*results[1:first])
+    final = state_of(kernel, results[1:first])
     c = results[first + (kernel.num_values > 0) :][: kernel.has_cell_state]
     lead, width = x.shape[:-1], results[0].shape[-1] // D
     h = results[0].view(*lead, D, width)
@@ -75,7 +75,7 @@ def run_layer_steps(
         gates = kept.view(*lead, *kept.shape[1:])[..., : kernel.num_gates, :]
     elif kernel.num_values == 0:  # h is the gate
         gates = h.detach().unsqueeze(-2)
-    return LayerSteps(job.state_type(*states), final, gates)
+    return LayerSteps(state_of(kernel, states), final, gates)
 
 
 def _unroll_with_c(unroll_steps: UnrollSteps, *call: Any) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -42,10 +42,13 @@ def gradients_in_one_sum() -> Iterator[None]:
                 torch.autograd.backward(weight, total)
 
 
-def sums_of(call: Call, weights: Sequence[Tensor], batch: int) -> GradientSums | None:
-    """Where a backward pass adds the gradients of these weights; None where it sets them."""
+def sums_of(call: Call, row: Sequence[Tensor]) -> GradientSums | None:
+    """Where the backward pass of a call adds the gradients of its weights; None to set them."""
     sums = _sums.get()
-    if sums is None or any(type(weight) is not Parameter for weight in weights):
+    if sums is None:
+        return None
+    weights, batch = row[1 + call.kernel.num_states :], call.rows.batch(row[0])
+    if any(type(weight) is not Parameter for weight in weights):
         return None
     if any(kind in FRESH for kind in call.kinds):  # their gradients are no sums of blocks
         return None

@@ -29,6 +29,7 @@ WEIGHTS = (
 FRESH = ("h_0", "c_0")
 """The states that rows begin afresh with; they are needed where there are resets."""
 
+_ALL = (*WEIGHTS, *FRESH)
 
 _ELMAN = {"tanh": KERNELS["elman_tanh"], "relu": KERNELS["elman_relu"]}
 _ANY_ELMAN = {name: replace(KERNELS["elman"], nonlinearity=name) for name in NONLINEARITIES}
@@ -57,7 +58,7 @@ def kernel_of(cell: AnyCell) -> Kernel | None:
 
 def inner_of(cell: Any) -> KernelCell:
     """The cell itself, without zoneout."""
-    return cast(KernelCell, cell.cell if isinstance(cell, Zoneout) else cell)
+    return cell.cell if isinstance(cell, Zoneout) else cell  # type: ignore[return-value]
 
 
 def with_weights(cell: Any, given: dict[str, Any]) -> Any:
@@ -70,7 +71,7 @@ def with_weights(cell: Any, given: dict[str, Any]) -> Any:
 class Noise(NamedTuple):
     """What a call draws for its cells, or keeps in evaluation: constants of any derivative."""
 
-    mask: Tensor | None = None  # [D, B, H] that h is multiplied by on its way into the product
+    mask: Tensor | None = None  # [D, B, H], that h is multiplied by on its way into the product
     keeps: tuple[Tensor | None, Tensor | None] = (None, None)  # zoneout of h and c, [..., D, H]
     shares: tuple[float, float] = (0.0, 0.0)  # where there is no tensor
 
@@ -80,12 +81,11 @@ QUIET = Noise()
 
 def noise_of(cells: Sequence[AnyCell]) -> Noise:
     """The noise in the cells of a layer's directions, side by side."""
-    inner = [inner_of(cell) for cell in cells]
-    if inner[0].mask is None and not isinstance(cells[0], Zoneout):
-        return QUIET
-    mask = None if inner[0].mask is None else _stack([cell.mask for cell in inner], 0)
+    first, mask = inner_of(cells[0]), None
+    if first.mask is not None:
+        mask = _stack([inner_of(cell).mask for cell in cells], 0)
     if not isinstance(cells[0], Zoneout):
-        return Noise(mask)
+        return QUIET if mask is None else Noise(mask)
     keeps: list[Tensor | None] = [None, None]
     shares = [0.0, 0.0]
     for field, keep in enumerate(cells[0].keep):
@@ -109,7 +109,7 @@ def _places_of_noise(cell: Any) -> tuple[Any, ...]:
 
 def _stack(tensors: Sequence[Any], dim: int) -> Tensor:
     stacked = tensors[0].unsqueeze(dim) if len(tensors) == 1 else torch.stack(list(tensors), dim)
-    return bare(stacked)
+    return bare(stacked.contiguous().resolve_neg())
 
 
 def has_batched_noise(cells: Sequence[AnyCell]) -> bool:
@@ -146,8 +146,7 @@ class Call(NamedTuple):
         return (kernel.num_values > 0) + kernel.has_cell_state + 2 * self.normalises
 
 
-def kinds_of(cell: KernelCell, rows: Rows = WHOLE) -> tuple[str, ...]:
-    """Which weights a cell has, in the order of the kernels."""
-    kinds = WEIGHTS if rows.reset is None else (*WEIGHTS, *FRESH)
-    own = vars(cell)
-    return tuple([kind for kind in kinds if own.get(kind) is not None])
+def weights_of(cell: AnyCell, rows: Rows = WHOLE) -> dict[str, Tensor]:
+    """The weights that a cell has, by kind, in the order of the kernels."""
+    own, kinds = vars(inner_of(cell)), WEIGHTS if rows.reset is None else _ALL
+    return {kind: weight for kind in kinds if (weight := own.get(kind)) is not None}

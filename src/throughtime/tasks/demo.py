@@ -6,22 +6,22 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from throughtime import record
-from throughtime.cells import AnyCell, State
 from throughtime.data.text import read_file, standard_library
 from throughtime.instruments import (
-    GradientFlow,
-    gradient_flow,
-    gradient_flow_figure,
+    Credit,
+    credit,
+    draw_credit_by_lag,
+    figure_of,
     save_figure,
+    watch,
 )
-from throughtime.instruments.gradient_flow import LOST
-from throughtime.layers.recurrent import Recurrent
+from throughtime.instruments.horizon import LOST
 from throughtime.tasks.language_model import load, train
 from throughtime.tasks.language_sample import write
 from throughtime.tasks.options import (
@@ -137,7 +137,7 @@ def validation_curve(run: Path) -> dict[int, float]:
     }
 
 
-def measure_reach(run: Path, size: Size = Size()) -> GradientFlow:
+def measure_reach(run: Path, size: Size = Size()) -> Credit:
     """How far back the gradient of a run's loss reaches on its validation text.
 
     The loss of one character, at many places spread over the text; the state at the beginning
@@ -159,29 +159,19 @@ def measure_reach(run: Path, size: Size = Size()) -> GradientFlow:
     stretches = ids[places]
     with torch.no_grad():
         _, state = model.unroll(stretches[: size.lags])
-        x = model.embedding(stretches[size.lags : -1])
-    cells = [directions[0] for directions in cast(Recurrent, model.layers).cells()]
-    return gradient_flow(
-        cells,
-        x,
-        lambda h: cross_entropy(model.readout(h), stretches[-1], reduction="none"),
-        list(_states(state, cells)),
-    )
+    with watch(model) as tape:
+        hidden, _ = model.unroll(stretches[size.lags : -1], state)
+        # a sum over places: the gradient of each row is its own
+        loss = cross_entropy(model.readout(hidden[-1]), stretches[-1], reduction="sum")
+        loss.backward()  # type: ignore[no-untyped-call]
+    return credit(tape, last=1)
 
 
-def _states(state: Any, cells: list[AnyCell]) -> Iterator[State]:
-    """Each layer's part of a state in the form of `torch.nn`, in the type of its cell."""
-    fields = state if isinstance(state, tuple) else (state,)
-    for layer, cell in enumerate(cells):
-        kind = type(cell.initial_state(1))
-        yield kind(*(field[layer] for field in fields))
-
-
-def draw_reach(flows: Mapping[str, GradientFlow], out: Path, size: Size = Size()) -> Path:
+def draw_reach(found: Mapping[str, Credit], out: Path, size: Size = Size()) -> Path:
     """Draws how far both gradients reach, as PNG and SVG.
 
     Args:
-        flows: what was measured, by the name to show.
+        found: what was measured, by the name to show.
         out: the folder for `gradient_flow.png` and `.svg`.
         size: what the note says.
 
@@ -194,29 +184,22 @@ def draw_reach(flows: Mapping[str, GradientFlow], out: Path, size: Size = Size()
         f"Line: mean over {size.windows} places of the validation text, T = {size.lags}. "
         "Shade: the middle half of them."
     )
-    return save_figure(
-        gradient_flow_figure(flows, reach_title(flows), note), out / "gradient_flow"
-    )[0]
+    figure = figure_of(lambda ax: draw_credit_by_lag(found, ax), reach_title(found), note)
+    return save_figure(figure, out / "gradient_flow")[0]
 
 
-def reach_title(flows: Mapping[str, GradientFlow]) -> str:
+def reach_title(found: Mapping[str, Credit]) -> str:
     """What the picture of two models shows, as a sentence.
 
     A gradient is lost where it is under the resolution of float32, next to that of lag 0.
-
-    Example:
-        >>> import numpy as np
-        >>> fast, slow = (GradientFlow((a ** np.arange(9.0))[None, :, None]) for a in (0.1, 0.5))
-        >>> reach_title({"LSTM": slow, "RNN": fast})
-        "The RNN's gradient is lost after 7 steps, the LSTM's lives past 8"
     """
-    horizons = {name: flow.memory_horizon(share=LOST) for name, flow in flows.items()}
-    near, far = sorted(flows, key=lambda name: horizons[name] or math.inf)
-    longest = len(flows[far].lag) - 1
-    if horizons[near] is None:
+    horizons = {name: credit.memory_horizon(share=LOST) for name, credit in found.items()}
+    near, far = sorted(found, key=lambda name: horizons[name].lag or math.inf)
+    longest, lost, left = horizons[far].measured, horizons[near].lag, horizons[far].lag
+    if lost is None:
         return f"Both gradients live past {longest} steps"
-    rest = f"lives past {longest}" if horizons[far] is None else f"after {horizons[far]}"
-    return f"The {near}'s gradient is lost after {horizons[near]} steps, the {far}'s {rest}"
+    rest = f"lives past {longest}" if left is None else f"after {left}"
+    return f"The {near}'s gradient is lost after {lost} steps, the {far}'s {rest}"
 
 
 def write_python(run: Path, seed: int, lines: int = 20) -> Iterator[str]:

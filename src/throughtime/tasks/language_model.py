@@ -17,6 +17,7 @@ from throughtime.data.streams import Streams
 from throughtime.data.text import read_text
 from throughtime.data.tokens import Tokens, tokens_from_json
 from throughtime.errors import DataError, RunError
+from throughtime.generators import seed_generators
 from throughtime.tasks.language_network import LanguageModel
 from throughtime.tasks.language_score import Evaluation, passage, score
 from throughtime.tasks.language_text import (
@@ -30,16 +31,16 @@ from throughtime.tasks.options import (
     TASK,
     LanguageModelOptions,
     ModelOptions,
+    TrainingOptions,
     read_options,
 )
 from throughtime.tasks.weights import load_weights
-from throughtime.training.generators import seed_generators
-from throughtime.training.job import Job
+from throughtime.training.job import Job, Step, Trained
 from throughtime.training.memory import within_memory
 from throughtime.training.progress import Announce
 from throughtime.training.run import Summary, begin, go_on, set_threads
 
-__all__ = ["Summary", "evaluate", "load", "read_options", "resume", "train"]
+__all__ = ["Summary", "evaluate", "load", "read_options", "rebuild", "resume", "train"]
 
 
 def train(options: LanguageModelOptions, out: Path, announce: Announce = print) -> Summary:
@@ -86,6 +87,18 @@ def resume(run: Path, announce: Announce = print) -> Summary:
     set_threads(options.training)
     network = _build(tokens.size, options.model)
     return go_on(_job(run, options, corpus, network), _describe(corpus), announce)
+
+
+def rebuild(run: Path) -> Trained:
+    """The network of a run as it was made, and its step; the text is not needed.
+
+    Raises:
+        RunError: the folder is no run of this task, or is damaged.
+    """
+    options = read_options(run)
+    set_threads(options.training)
+    network = _build(_read_tokens(run).size, options.model)
+    return network, _step(network, options.training)
 
 
 def load(run: Path) -> tuple[LanguageModel, Tokens, LanguageModelOptions]:
@@ -148,6 +161,20 @@ def _job(run: Path, options: LanguageModelOptions, corpus: Corpus, network: Lang
         training.seed,
         training.shuffle,
     )
+    return Job(
+        run=run,
+        options=training,
+        network=network,
+        batches=streams,
+        windows=streams.windows,
+        steps=training.window * training.batch,
+        step=_step(network, training),
+        watched="nats_per_token",
+        validate=None if held_out is None else lambda: _figures(score(network, held_out)),
+    )
+
+
+def _step(network: LanguageModel, training: TrainingOptions) -> Step:
     bptt = Truncated(training.window, training.reach)
 
     def step(batch: tuple[Tensor, Tensor], carry: Carry | None) -> tuple[Tensor, Carry]:
@@ -156,17 +183,7 @@ def _job(run: Path, options: LanguageModelOptions, corpus: Corpus, network: Lang
         logits = network.readout(hidden.flatten(0, 1))  # [T*B, V], one product
         return cross_entropy(logits, targets.flatten()), carry
 
-    return Job(
-        run=run,
-        options=training,
-        network=network,
-        batches=streams,
-        windows=streams.windows,
-        steps=training.window * training.batch,
-        step=step,
-        watched="nats_per_token",
-        validate=None if held_out is None else lambda: _figures(score(network, held_out)),
-    )
+    return step
 
 
 def _describe(corpus: Corpus) -> str:

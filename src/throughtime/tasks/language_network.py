@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from throughtime import init
 from throughtime.layers import GRU, LSTM, RNN
 from throughtime.tasks.options import ModelOptions
 
@@ -17,6 +18,7 @@ _LAYERS: dict[str, Callable[..., nn.Module]] = {
     "gru": GRU,
     "rnn": partial(RNN, nonlinearity="tanh"),
     "rnn-relu": partial(RNN, nonlinearity="relu"),
+    "irnn": partial(RNN, nonlinearity="relu"),
 }
 
 
@@ -52,6 +54,8 @@ class LanguageModel(nn.Module):
         self.layers = _LAYERS[options.cell](embedding, hidden, options.layers, dropout=between)
         self.dropout = nn.Dropout(options.dropout)
         self.readout = nn.Linear(hidden, size)
+        if options.cell == "irnn":
+            init.identity_(self.layers)
         if options.tied:
             self.embedding.weight = self.readout.weight
         if options.init_scale is not None:

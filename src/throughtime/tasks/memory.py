@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from throughtime import record
 from throughtime.bptt import Carry
+from throughtime.generators import seed_generators
 from throughtime.tasks.memory_options import (
     EPOCH,
     MemoryOptions,
@@ -19,8 +20,7 @@ from throughtime.tasks.memory_options import (
 )
 from throughtime.tasks.memory_problems import Problem, build_problem
 from throughtime.tasks.network import Network
-from throughtime.training.generators import seed_generators
-from throughtime.training.job import Job
+from throughtime.training.job import Job, Step, Trained
 from throughtime.training.memory import within_memory
 from throughtime.training.progress import Announce
 from throughtime.training.run import Summary, begin, go_on, set_threads
@@ -85,6 +85,25 @@ def resume(run: Path, announce: Announce = print) -> Summary:
     return go_on(_job(task, options, run), _describe(task, options), announce)
 
 
+def rebuild(run: Path) -> Trained:
+    """The network of a run as it was made, and its step.
+
+    Raises:
+        RunError: the folder is no run of a memory task, or is damaged.
+    """
+    task, options = read_memory_options(run)
+    set_threads(options.training)
+    problem = build_problem(task, options.problem.steps)
+    network = _build(problem, options)
+    return network, _step(problem, network)
+
+
+def _build(problem: Problem, options: MemoryOptions) -> Network:
+    steps = options.problem.steps
+    with within_memory():
+        return Network(problem.inputs, problem.outputs, problem.asked, options.model, steps)
+
+
 def _resolve(options: MemoryOptions) -> MemoryOptions:
     """The same options with every default filled in that is not known before a run."""
     set_threads(options.training)
@@ -96,13 +115,9 @@ def _resolve(options: MemoryOptions) -> MemoryOptions:
 def _job(task: str, options: MemoryOptions, run: Path) -> Job:
     training, steps = options.training, options.problem.steps
     problem = build_problem(task, steps)
+    network = _build(problem, options)
     with within_memory():
-        network = Network(problem.inputs, problem.outputs, problem.asked, options.model, steps)
         held_out = problem.draw(HELD_OUT, training.seed, 0)
-
-    def step(batch: tuple[Tensor, Tensor], carry: Carry | None) -> tuple[Tensor, None]:
-        x, target = batch
-        return problem.loss(network(x), target), None
 
     return Job(
         run=run,
@@ -111,10 +126,18 @@ def _job(task: str, options: MemoryOptions, run: Path) -> Job:
         batches=Draws(problem, training.batch, training.seed, training.epochs * EPOCH),
         windows=EPOCH,
         steps=held_out[0].shape[0] * training.batch,
-        step=step,
+        step=_step(problem, network),
         watched=problem.watched,
         validate=partial(_figures, problem, network, *held_out),
     )
+
+
+def _step(problem: Problem, network: nn.Module) -> Step:
+    def step(batch: tuple[Tensor, Tensor], carry: Carry | None) -> tuple[Tensor, None]:
+        x, target = batch
+        return problem.loss(network(x), target), None
+
+    return step
 
 
 def _figures(problem: Problem, network: nn.Module, x: Tensor, target: Tensor) -> dict[str, float]:

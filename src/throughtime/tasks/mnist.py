@@ -16,11 +16,11 @@ from throughtime import record
 from throughtime.bptt import Carry
 from throughtime.data.mnist import CLASSES, HELD_OUT, Digits, read_digits
 from throughtime.errors import DataError, OptionError, RunError
+from throughtime.generators import seed_generators
 from throughtime.tasks.mnist_options import MNIST, ImageOptions, MnistOptions, read_mnist_options
 from throughtime.tasks.network import Network
 from throughtime.tasks.weights import load_weights
-from throughtime.training.generators import seed_generators
-from throughtime.training.job import Job
+from throughtime.training.job import Job, Step, Trained
 from throughtime.training.memory import within_memory
 from throughtime.training.progress import Announce
 from throughtime.training.run import Summary, begin, go_on, set_threads
@@ -148,6 +148,18 @@ def resume(run: Path, announce: Announce = print) -> Summary:
     return go_on(_job(run, options, digits), _describe(options), announce)
 
 
+def rebuild(run: Path) -> Trained:
+    """The network of a run as it was made, and its step; the images are not needed.
+
+    Raises:
+        RunError: the folder is no run on MNIST, or is damaged.
+    """
+    options = read_mnist_options(run)
+    set_threads(options.training)
+    network = _build(options)
+    return network, _step(network)
+
+
 def evaluate(run: Path) -> Score:
     """How well the best network of a run recognises the test images.
 
@@ -200,10 +212,6 @@ def _job(run: Path, options: MnistOptions, digits: Digits) -> Job:
     scale = scale_of(training)
     batches = Shuffled(training, options, scale)
 
-    def step(batch: tuple[Tensor, Tensor], carry: Carry | None) -> tuple[Tensor, None]:
-        x, target = batch
-        return cross_entropy(network(x)[-1], target), None
-
     return Job(
         run=run,
         options=options.training,
@@ -211,10 +219,18 @@ def _job(run: Path, options: MnistOptions, digits: Digits) -> Job:
         batches=batches,
         windows=batches.windows,
         steps=options.problem.steps * options.training.batch,
-        step=step,
+        step=_step(network),
         watched=WATCHED,
         validate=partial(_figures, network, held_out, options.problem, scale),
     )
+
+
+def _step(network: nn.Module) -> Step:
+    def step(batch: tuple[Tensor, Tensor], carry: Carry | None) -> tuple[Tensor, None]:
+        x, target = batch
+        return cross_entropy(network(x)[-1], target), None
+
+    return step
 
 
 def _figures(

@@ -26,7 +26,7 @@ __all__ = ["LanguageModelOptions", "ModelOptions", "TextOptions", "TrainingOptio
 TASK = "language-model"
 """The task's name in the run folder and on the command line."""
 
-Cell = Literal["lstm", "gru", "rnn", "rnn-relu"]
+Cell = Literal["lstm", "gru", "rnn", "rnn-relu", "irnn"]
 Kind = Literal["characters", "bpe", "words"]
 
 
@@ -61,8 +61,8 @@ class TextOptions:
 class ModelOptions:
     """The network."""
 
-    cell: Literal["lstm", "gru", "rnn", "rnn-relu"] = "lstm"
-    """The recurrent cell."""
+    cell: Literal["lstm", "gru", "rnn", "rnn-relu", "irnn"] = "lstm"
+    """The recurrent cell; an irnn is a relu network whose recurrent weights begin as identity."""
 
     hidden: int = 256
     """Hidden units per layer."""
@@ -91,6 +91,11 @@ class ModelOptions:
         share("dropout", self.dropout)
         above_zero("init_scale", self.init_scale)
         at_most("init_scale", self.init_scale, 1e38)  # float32 ends at 3.4e38, and 2 s must fit
+        if self.cell == "irnn" and self.init_scale is not None:
+            raise OptionError(
+                f"init_scale must be left out for an irnn, which begins as identity, got "
+                f"{self.init_scale:g}; leave it out or train an rnn-relu."
+            )
         if self.tied and self.embedding not in (None, self.hidden):
             raise OptionError(
                 f"embedding must equal hidden = {self.hidden} when tied, got {self.embedding}; "

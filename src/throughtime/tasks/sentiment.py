@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -23,6 +22,7 @@ from throughtime.data.subwords import Lexicon, Sentences
 from throughtime.data.word_split import split_words
 from throughtime.data.words import Words
 from throughtime.errors import DataError, RunError
+from throughtime.generators import seed_generators
 from throughtime.tasks.sentiment_network import Classifier
 from throughtime.tasks.sentiment_options import (
     SENTIMENT,
@@ -40,8 +40,7 @@ from throughtime.tasks.sentiment_texts import (
     with_full_paths,
 )
 from throughtime.tasks.weights import load_weights
-from throughtime.training.generators import seed_generators
-from throughtime.training.job import Job
+from throughtime.training.job import Job, Step, Trained
 from throughtime.training.memory import within_memory
 from throughtime.training.processes import join as join_processes
 from throughtime.training.processes import own_folder, part_of_mean
@@ -93,10 +92,10 @@ def train(options: SentimentOptions, out: Path, announce: Announce = print) -> S
     out = own_folder(out)
     options = _resolve(options)
     texts = read_texts(options.text, options.training.seed)
-    tokens, classes = build_words(texts.training, options.text), texts.training.classes()
+    tokens, counts = build_words(texts.training, options.text), texts.training.counts()
     seed_generators(options.training.seed)
-    job, about = _job(out, options, texts, tokens, tuple(classes))
-    files = {record.TEXT: texts.origin(), record.TOKENS: tokens.to_json(), record.LABELS: classes}
+    job, about = _job(out, options, texts, tokens, tuple(counts))
+    files = {record.TEXT: texts.origin(), record.TOKENS: tokens.to_json(), record.LABELS: counts}
     begin(job, SENTIMENT, asdict(options), files)
     return go_on(job, about, announce)
 
@@ -120,8 +119,20 @@ def resume(run: Path, announce: Announce = print) -> Summary:
             "train anew."
         )
     set_threads(options.training)
-    job, about = _job(own_folder(run), options, texts, _read_words(run), _read_classes(run))
+    job, about = _job(own_folder(run), options, texts, _read_words(run), tuple(_read_counts(run)))
     return go_on(job, about, announce)
+
+
+def rebuild(run: Path) -> Trained:
+    """The network of a run as it was made, and its step; the texts are not needed.
+
+    Raises:
+        RunError: the folder is no sentiment run, or is damaged.
+    """
+    options, counts = read_sentiment_options(run), _read_counts(run)
+    set_threads(options.training)
+    network = _build(options, _read_words(run), tuple(counts))
+    return network, _step(network, class_weights(counts, options.training.class_weights))
 
 
 def load(run: Path) -> Model:
@@ -130,7 +141,11 @@ def load(run: Path) -> Model:
     Raises:
         RunError: the folder is no sentiment run, is damaged, or has no weights yet.
     """
-    options, tokens, classes = read_sentiment_options(run), _read_words(run), _read_classes(run)
+    options, tokens, classes = (
+        read_sentiment_options(run),
+        _read_words(run),
+        tuple(_read_counts(run)),
+    )
     network = _build(options, tokens, classes)
     load_weights(run, network)
     return Model(network.eval(), Lexicon(tokens, options.model.subwords), classes, options)
@@ -203,12 +218,6 @@ def _job(
     held_out = encode(texts.validation, classes, options.text, "the validation texts")
     lengths, join = learnt.lengths(), partial(learnt.batch, lexicon, team=join_processes())
     buckets = Buckets(lengths, training.batch, training.epochs, training.seed, join)
-    weights = class_weights(learnt.classes, len(classes), training.class_weights)
-
-    def step(batch: tuple[Sentences, Tensor], carry: Carry | None) -> tuple[Tensor, None]:
-        sentences, target = batch
-        losses = cross_entropy(network(sentences), target, weights, reduction="none")
-        return part_of_mean(losses.sum(), weights[target].sum()), None
 
     def figures() -> dict[str, float]:
         found = score(network, lexicon, held_out, classes)
@@ -225,27 +234,34 @@ def _job(
         batches=buckets,
         windows=buckets.windows,
         steps=max(1, int(lengths.sum()) // buckets.windows),
-        step=step,
+        step=_step(network, class_weights(texts.training.counts(), training.class_weights)),
         watched=WATCHED,
         validate=figures if held_out.words else None,
     )
     return job, _describe(texts, learnt, tokens, classes)
 
 
-def class_weights(classes: NDArray[np.int64], count: int, name: str) -> Tensor:
+def _step(network: Classifier, weights: Tensor) -> Step:
+    def step(batch: tuple[Sentences, Tensor], carry: Carry | None) -> tuple[Tensor, None]:
+        sentences, target = Sentences(*batch[0]), batch[1]
+        losses = cross_entropy(network(sentences), target, weights, reduction="none")
+        return part_of_mean(losses.sum(), weights[target].sum()), None
+
+    return step
+
+
+def class_weights(counts: Mapping[str, int], name: str) -> Tensor:
     """Weights of the classes in the loss, w_k = N / (K N_k) if balanced, else 1, [K].
 
     The loss of a batch is sum_b w_b l_b / sum_b w_b.
 
     Args:
-        classes: of all training texts, [N].
-        count: K.
+        counts: training texts of each class, N_k.
         name: `equal` or `balanced`.
     """
-    if name == "equal":
-        return torch.ones(count)
-    counts = np.bincount(classes, minlength=count)
-    return torch.from_numpy(len(classes) / (count * counts)).float()
+    numbers = torch.tensor(list(counts.values()), dtype=torch.float64)
+    weights = numbers.sum() / (len(numbers) * numbers) if name == "balanced" else numbers**0
+    return weights.float()
 
 
 def _describe(texts: Texts, learnt: Encoded, tokens: Words, classes: Sequence[str]) -> str:
@@ -270,11 +286,12 @@ def _read_words(run: Path) -> Words:
         ) from error
 
 
-def _read_classes(run: Path) -> tuple[str, ...]:
-    classes = record.read_json(run / record.LABELS)
-    if not isinstance(classes, list) or not all(isinstance(label, str) for label in classes):
+def _read_counts(run: Path) -> dict[str, int]:
+    """The classes in the order of their numbers, and how many training texts had each."""
+    counts = record.read_json(run / record.LABELS)
+    if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
         raise RunError(
-            f"{run / record.LABELS} must hold a list of labels, it is damaged; restore it or "
-            "train anew."
+            f"{run / record.LABELS} must hold labels and their counts, it is damaged; restore it "
+            "or train anew."
         )
-    return tuple(classes)
+    return counts

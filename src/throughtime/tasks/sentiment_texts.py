@@ -102,7 +102,7 @@ def read_texts(options: LabelledOptions, seed: int) -> Texts:
         held_out = round(options.validation_share * len(training))
         validation = training.take(sorted(order[:held_out]))
         training = training.take(sorted(order[held_out:]))
-    if len(classes := training.classes()) < 2:
+    if len(classes := training.counts()) < 2:
         raise DataError(
             f"the training texts must have two labels or more, {len(training):,} texts have "
             f"{', '.join(classes) or 'none'}; give texts of every class."

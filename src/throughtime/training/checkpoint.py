@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 
 from throughtime.bptt import Carry
 from throughtime.errors import RunError
+from throughtime.generators import capture_generators
 from throughtime.record import CHECKPOINT, FORMAT, check_format, write_atomically
-from throughtime.training.generators import capture_generators
 
 
 @dataclass
@@ -49,6 +49,9 @@ class Position:
     metrics_bytes: int = 0
     """Length of the metrics file."""
 
+    flight: dict[str, Any] | None = None
+    """Where the flight recorder stands; None without one."""
+
     generators: dict[str, Any] = field(default_factory=capture_generators, repr=False)
     """Random state before the next update."""
 
@@ -68,6 +71,7 @@ def save_checkpoint(run: Path, network: nn.Module, optimizer: Optimizer, at: Pos
         "model": dict(network.state_dict()),
         "optimizer": optimizer.state_dict(),
         "carry": _plain(at.carry),
+        "flight": at.flight,
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -97,7 +101,7 @@ def load_checkpoint(run: Path, network: nn.Module, optimizer: Optimizer) -> Posi
         optimizer.load_state_dict(content["optimizer"])
         carry = None if content["carry"] is None else Carry(*content["carry"])
         plain = {name: content[name] for name in (*_CARRIED, "metrics_bytes", "generators")}
-        return Position(carry=carry, **plain)
+        return Position(carry=carry, flight=content.get("flight"), **plain)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         # torch lists what does not fit below a line that names the network's class.
         raise _unusable(file, error, line=-1) from error

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 
 import lightning.pytorch as lightning
 import torch
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from throughtime.record import Metrics
+from throughtime.record import METRICS, Lines
 from throughtime.training.checkpoint import Position
+from throughtime.training.flight import Flight, open_recorder
 from throughtime.training.interrupt import Interrupt, ignore_interrupts
 from throughtime.training.job import Job
 from throughtime.training.keeper import Keeper
@@ -44,30 +45,33 @@ def fit(job: Job, optimizer: Optimizer, at: Position, announce: Announce) -> boo
         Whether the user stopped it; the position says whether it is finished.
 
     Raises:
-        RunError: the run folder cannot be written, or the gradient is not finite.
+        RunError: the run folder cannot be written, or loss or gradient is not finite.
 
     Note:
         It runs on the CPU: the kernels do, and only there are two runs equal to the bit.
     """
-    metrics = Metrics(job.run, at.metrics_bytes)
-    try:
-        with Interrupt() as interrupt, progress(job.total, at.update, announce) as shown, _quiet():
-            keeper = Keeper(job, at, metrics, shown, interrupt)
-            trainer = lightning.Trainer(
-                accelerator="cpu",
-                devices=1,
-                max_epochs=1,
-                callbacks=[keeper],
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-                use_distributed_sampler=False,
-            )
-            trainer.fit(Learner(job, optimizer, at), _loader(job, at.update))
-    finally:
-        metrics.close()
+    with (
+        closing(Lines(job.run / METRICS, at.metrics_bytes)) as metrics,
+        Interrupt() as interrupt,
+        progress(job.total, at.update, announce) as shown,
+        open_recorder(job, at, shown) or nullcontext() as recorder,
+        _quiet(),
+    ):
+        # The keeper comes last: it saves where the recorder stands after the update.
+        flight = [] if recorder is None else [Flight(recorder, shown)]
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            devices=1,
+            max_epochs=1,
+            callbacks=[*flight, Keeper(job, at, metrics, recorder, shown, interrupt)],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        trainer.fit(Learner(job, optimizer, at), _loader(job, at.update))
     return interrupt.asked and not at.finished
 
 

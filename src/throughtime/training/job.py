@@ -16,6 +16,9 @@ from throughtime.training.options import LoopOptions
 Step = Callable[[Any, Carry | None], tuple[Tensor, Carry | None]]
 """Mean loss of one batch, and the carry, from the batch and the carry before it."""
 
+Trained = tuple[nn.Module, Step]
+"""A network and its step."""
+
 
 @dataclass(frozen=True)
 class Job:

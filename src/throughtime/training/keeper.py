@@ -7,9 +7,10 @@ from typing import Any
 
 import lightning.pytorch as lightning
 
-from throughtime.record import Metrics, write_weights
+from throughtime.generators import capture_generators
+from throughtime.instruments import FlightRecorder
+from throughtime.record import Lines, write_weights
 from throughtime.training.checkpoint import Position, save_checkpoint
-from throughtime.training.generators import capture_generators
 from throughtime.training.interrupt import Interrupt
 from throughtime.training.job import Job
 from throughtime.training.learner import Learner
@@ -26,14 +27,21 @@ class Keeper(lightning.Callback):
         job: what is trained.
         at: where the training stands, shared with the learner.
         metrics: the open metrics file.
+        recorder: the flight recorder, told of each update before; None without one.
         progress: shows the training.
         interrupt: knows whether the user asked to stop.
     """
 
     def __init__(
-        self, job: Job, at: Position, metrics: Metrics, progress: Progress, interrupt: Interrupt
+        self,
+        job: Job,
+        at: Position,
+        metrics: Lines,
+        recorder: FlightRecorder | None,
+        progress: Progress,
+        interrupt: Interrupt,
     ) -> None:
-        self.job, self.at, self.metrics = job, at, metrics
+        self.job, self.at, self.metrics, self.recorder = job, at, metrics, recorder
         self.progress, self.interrupt = progress, interrupt
         self.began = time.perf_counter() - at.elapsed_s
         self.logged_s, self.logged_update = at.elapsed_s, at.update
@@ -118,6 +126,7 @@ class Keeper(lightning.Callback):
         at.elapsed_s = time.perf_counter() - self.began
         self.metrics.sync()
         at.metrics_bytes = self.metrics.length
+        at.flight = None if self.recorder is None else self.recorder.state_dict()
         at.generators = capture_generators()
         # The weights first: if the machine stops in between, the run goes on from the earlier
         # checkpoint and writes the same weights again. The other way round they were lost.

@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 import lightning.pytorch as lightning
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from throughtime.bptt import Carry
 from throughtime.bptt.clipping import Clipped, clip_global_norm
 from throughtime.errors import RunError
+from throughtime.generators import restore_generators
 from throughtime.training.checkpoint import Position
-from throughtime.training.generators import restore_generators
 from throughtime.training.job import Job
 from throughtime.training.options import LoopOptions
 from throughtime.training.processes import add_up, add_up_gradients, draw_apart
@@ -59,29 +60,38 @@ class Learner(lightning.LightningModule):
         """One update.
 
         Raises:
-            RunError: the gradient is not finite.
+            RunError: the loss or the gradient is not finite.
         """
         at, job = self.at, self.job
         self.lr = learning_rate(job.options, at.update, job.windows)
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
-        carry = None if at.update % job.windows == 0 else at.carry
         draw_apart(job.options.seed, at.update)
-        loss, at.carry = job.step(batch, carry)
+        loss, at.carry = job.step(batch, self.carry)
         self.optimizer.zero_grad()
         self.manual_backward(loss)
         add_up_gradients(self.network)
-        self.clipped = self._clip(loss)
-        self.optimizers().step()  # type: ignore[union-attr]  # one optimiser, not a list
         self.loss = add_up([loss.detach().clone()])[0].item()
+        self.clipped = self._clip()
+        self.optimizers().step()  # type: ignore[union-attr]  # one optimiser, not a list
         at.update += 1
 
-    def _clip(self, loss: Tensor) -> Clipped:
+    @property
+    def carry(self) -> Carry | None:
+        """What the next update begins with; an epoch begins without."""
+        return None if self.at.update % self.job.windows == 0 else self.at.carry
+
+    def _clip(self) -> Clipped:
+        options = self.job.options
         try:
-            return clip_global_norm(self.network.parameters(), self.job.options.clip or math.inf)
+            if not math.isfinite(self.loss):
+                raise FloatingPointError(f"the loss is {self.loss}")
+            return clip_global_norm(self.network.parameters(), options.clip or math.inf)
         except FloatingPointError as error:
+            what = "the gradient is not" if math.isfinite(self.loss) else "so is no gradient"
+            replay = f"see throughtime replay {self.job.run}, " if options.record_every else ""
             raise RunError(
-                f"the gradient of update {self.at.update + 1} must be finite, the loss is "
-                f"{loss.item():.4g} and the gradient is not; train anew with a lower --lr or "
-                "a lower --clip."
+                f"loss and gradient of update {self.at.update + 1} must be finite, the loss is "
+                f"{self.loss:.4g} and {what}; {replay}train anew with a lower --lr or a lower "
+                "--clip."
             ) from error

@@ -69,6 +69,9 @@ class LoopOptions:
     checkpoint_every: int = 500
     """Updates between checkpoints; validations write one too."""
 
+    record_every: int = 100
+    """Updates between readings of the flight recorder, which warns early; 0 switches it off."""
+
     seed: int = 1
     """Seed of every random draw."""
 
@@ -88,6 +91,7 @@ class LoopOptions:
             "weight_decay",
             "clip",
             "patience",
+            "record_every",
             "workers",
         ):
             at_least(name, getattr(self, name), 0)

@@ -54,7 +54,7 @@ def begin(job: Job, task: str, options: Mapping[str, Any], files: Mapping[str, A
     record.create(job.run)
     for name, content in files.items():
         record.write_json(job.run / name, content)
-    record.Metrics(job.run, 0).close()
+    record.Lines(job.run / record.METRICS, 0).close()
     # A new run goes on from its update 0, so that going on is all there is to get right.
     save_checkpoint(job.run, job.network, _optimizer(job), Position())
     record.write_config(job.run, task, _without_tuples(options))
