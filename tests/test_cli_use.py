@@ -1,5 +1,7 @@
 """`throughtime evaluate` and `generate`: what they show and refuse."""
 
+import shutil
+
 import pytest
 import yaml
 from command_line import SMALL, assert_mistake
@@ -48,11 +50,11 @@ def test_what_is_no_run_is_refused(tmp_path, call, command):
 
 
 def test_truncated_weights_are_refused(run, tmp_path, call):
-    for file in run.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    weights = tmp_path / record.WEIGHTS
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    weights = copy / record.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-100])
-    assert_mistake(call("generate", tmp_path), record.WEIGHTS, "damaged")
+    assert_mistake(call("generate", copy), record.WEIGHTS, "damaged")
 
 
 @pytest.mark.parametrize("seed", [-1, 99999999999999999999])

@@ -109,8 +109,8 @@ def test_training_lowers_the_loss_far_below_that_of_guessing(tmp_path):
 
 def test_a_run_folder_holds_all_that_is_promised_and_nothing_else(run):
     assert sorted(file.name for file in run.iterdir()) == [
-        *("checkpoint.pt", "config.yaml", "curve.png", "curve.svg", "metrics.jsonl"),
-        *("model.safetensors", "text.json", "tokens.json"),
+        *("checkpoint.pt", "config.yaml", "curve.png", "curve.svg", "flight.jsonl"),
+        *("metrics.jsonl", "model.safetensors", "tensorboard", "text.json", "tokens.json"),
     ]
 
 

@@ -10,7 +10,7 @@ import torch
 
 from throughtime.errors import OptionError
 from throughtime.instruments.dataset import DIRECTIONS
-from throughtime.instruments.direct import with_gradients
+from throughtime.instruments.direct import norm_of, with_gradients
 from throughtime.instruments.horizon import VANISHED, Horizon, Numbers, find_horizon
 from throughtime.instruments.losses_back import Found, go_back
 from throughtime.instruments.recording import Recording
@@ -193,9 +193,7 @@ def credit(
     def see(found: Found) -> None:
         index = torch.arange(len(losses), device=losses.device)[found.losses]
         for field, gradient in zip(fields, found.pulled.at, strict=True):
-            # squares of small numbers would be lost in float32
-            norm = torch.linalg.vector_norm(gradient, dim=-1, dtype=torch.float64)
-            norms[field][found.layer, found.direction, index, found.steps] = norm.to(gradient.dtype)
+            norms[field][found.layer, found.direction, index, found.steps] = norm_of(gradient)
 
     go_back(recording.layers, losses, see)
     return Credit(_labelled(recording, losses, norms))

@@ -53,6 +53,12 @@ def direct(layer: LayerRecording) -> Tensor:
     return dy if valid is None else dy.masked_fill(~valid[..., None, None], 0)
 
 
+def norm_of(gradient: Tensor) -> Tensor:
+    """The Euclidean norm over the last axis; in float32 the square of 1e-23 would be 0."""
+    norm: Tensor = torch.linalg.vector_norm(gradient, dim=-1, dtype=torch.float64)
+    return norm.to(gradient.dtype)
+
+
 def check_sum(found: Tensor, total: Tensor, layer: int) -> None:
     """Refuses gradients of h that are not, all losses together, those of the backward pass.
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from throughtime.instruments.dataset import DIRECTIONS
-from throughtime.instruments.direct import direct, with_gradients
+from throughtime.instruments.direct import direct, norm_of, with_gradients
 from throughtime.instruments.recording import LayerRecording
 from throughtime.instruments.tape import Tape
 
@@ -75,7 +75,7 @@ def _norms(layer: LayerRecording) -> dict[str, np.ndarray]:
     parts = {"h": total, "direct": own, "through_time": total - own, **dstates}
     found = {}
     for part, gradient in parts.items():
-        norm = gradient.norm(dim=-1)  # [T, B, D]
+        norm = norm_of(gradient)  # [T, B, D]
         if layer.valid is not None:
             norm = norm.masked_fill(~layer.valid[..., None], torch.nan)
         found[part] = norm.movedim(2, 0).cpu().numpy()

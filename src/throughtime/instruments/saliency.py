@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.errors import DataError, OptionError, ShapeError
+from throughtime.instruments.direct import norm_of
 
 if TYPE_CHECKING:
     import xarray
@@ -82,7 +83,7 @@ def saliency(
     for i in range(points):
         integral += way.at(torch.lerp(start, x, (i + 0.5) / points))[1] / points
     found = {
-        "gradient": gradient.norm(dim=-1),
+        "gradient": norm_of(gradient),
         "gradient_x_input": (gradient * x).sum(dim=-1),
         "integrated_gradients": ((x - start) * integral).sum(dim=-1),
     }
@@ -180,7 +181,7 @@ def _baseline(baseline: Tensor | float, x: Tensor) -> Tensor:
         ) from error
 
 
-def _is_there(lengths: Tensor | Sequence[int], shape: tuple[int, int]) -> Tensor:
+def _is_there(lengths: Tensor | Sequence[int], shape: Sequence[int]) -> Tensor:
     """Which rows have a step t, bool [T, B]."""
     steps, batch = shape
     found = torch.as_tensor(lengths)
