@@ -28,15 +28,18 @@ MAY_IMPORT = {
     },
     "stream": {"errors", "native", "layers"},
     "onnx": {"errors", "native", "layers"},
+    "web": {"errors", "axes", "record"},
     "training": {
         *("errors", "axes", "generators", "cells", "bptt", "data", "record", "instruments"),
     },
     "tasks": {
         *("errors", "axes", "generators", "cells", "native", "layers", "init", "bptt"),
-        *("data", "record", "decode", "instruments", "training"),
+        *("data", "record", "decode", "instruments", "web", "training"),
     },
     "bench": {"errors", "cells", "native", "layers", "stream", "onnx"},
-    "cli": {"bench", "errors", "data", "record", "decode", "instruments", "training", "tasks"},
+    "cli": {
+        *("bench", "errors", "data", "record", "decode", "instruments", "web", "training", "tasks"),
+    },
 }
 
 

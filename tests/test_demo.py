@@ -12,6 +12,7 @@ from throughtime.cli.demo import curves_table, reach_table
 from throughtime.data.text import standard_library
 from throughtime.errors import RunError
 from throughtime.tasks import demo, language_model
+from throughtime.tasks.inspection import write_report
 
 SMALL = demo.Size(
     updates=6,
@@ -70,6 +71,13 @@ def test_the_text_is_twenty_lines_and_the_same_for_a_seed(runs):
     first, second = ("".join(demo.write_python(runs["LSTM"], 1, lines=2)) for _ in range(2))
     assert first == second
     assert first.startswith("def ") and first.count("\n") == 2
+
+
+def test_the_report_shows_both_runs_with_all_of_their_sections(runs, tmp_path):
+    write_report(list(runs.values()), tmp_path / "report.html", announce=print)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('"name":"lstm"') == page.count('"name":"rnn"') == 1
+    assert '"reason":' not in page
 
 
 def decay(rate):

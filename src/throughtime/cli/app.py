@@ -12,6 +12,7 @@ from throughtime import __version__
 from throughtime.cli import (
     bench,
     demo,
+    inspect,
     language_model,
     memory,
     mnist,
@@ -69,8 +70,14 @@ app.command(
     usage="Usage: throughtime predict RUN [OPTIONS] [PATHS...]",
 )
 app.command(use.generate, name="generate", sort_key=5)
-app.command(replay.replay, name="replay", sort_key=6)
-app.command(bench.bench, name="bench", sort_key=7)
+app.command(
+    inspect.inspect,
+    name="inspect",
+    sort_key=6,
+    usage="Usage: throughtime inspect RUN [OTHERS...]",
+)
+app.command(replay.replay, name="replay", sort_key=7)
+app.command(bench.bench, name="bench", sort_key=8)
 app["--help"].group = app["--version"].group = "Options"
 
 

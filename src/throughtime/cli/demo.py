@@ -20,16 +20,17 @@ def show_demo(*, out: Path | None = None, seed: int = 1) -> None:
     """Watch an LSTM and a plain RNN learn Python's own source code: three minutes or so.
 
     Trains both with the same number of hidden units for the same number of updates, prints both
-    learning curves, lets the LSTM write twenty lines of Python, and draws how far back in time
-    the gradient of each one reaches.
+    learning curves, lets the LSTM write twenty lines of Python, draws how far back in time the
+    gradient of each one reaches, and writes a page to look into both.
 
     Args:
-        out: New folder for both runs and the picture. [default: runs/demo-DATE-TIME]
+        out: New folder for both runs, the picture and the page. [default: runs/demo-DATE-TIME]
         seed: Seed of every random draw.
     """
     from rich.console import Console
 
     from throughtime.tasks import demo
+    from throughtime.tasks.inspection import write_report
 
     began, size = time.perf_counter(), demo.Size()
     out = out or new_folder("demo")
@@ -52,7 +53,11 @@ def show_demo(*, out: Path | None = None, seed: int = 1) -> None:
     found = {name: demo.measure_reach(run, size) for name, run in runs.items()}
     console.print(reach_table(found))
     picture = demo.draw_reach(found, out, size)
-    print(f"\nThe picture: {picture} (and .svg)")
+    console.print("\n[bold]Looking into both networks[/]\n")
+    report = out / "report.html"
+    write_report(list(runs.values()), report, announce=lambda line: print(line, flush=True))
+    print(f"\nThe report:  {report}, a page to be opened in a browser")
+    print(f"The picture: {picture} (and .svg)")
     print(f"Both runs:   {runs['LSTM']}  {runs['tanh RNN']}")
     print(f"It took {time.perf_counter() - began:.0f} seconds. Next, try:\n")
     print(f"  throughtime generate {runs['LSTM']} --prompt 'class ' --temperature 0.5")

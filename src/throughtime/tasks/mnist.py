@@ -175,6 +175,23 @@ def evaluate(run: Path) -> Score:
     return score(network.eval(), test, options.problem, scale)
 
 
+def open_images(run: Path, count: int) -> tuple[Network, Tensor, Tensor]:
+    """A network as a run would train it, and the first images held out.
+
+    Returns:
+        The network before it has the run's weights, images [T, B, I] and digits [B].
+
+    Raises:
+        DataError: the images cannot be read.
+        RunError: the folder is no run on MNIST, or is damaged.
+    """
+    options = read_mnist_options(run)
+    digits = _read_again(run, options)
+    scale = scale_of(digits[:-HELD_OUT])
+    x, target = to_sequences(digits[-HELD_OUT:][:count], options.problem, scale)
+    return _build(options), x, target
+
+
 def score(network: nn.Module, digits: Digits, problem: ImageOptions, scale: Scale) -> Score:
     """Shows a network every image once; the network is used as it is, so call `eval()` before."""
     nats = right = 0.0
