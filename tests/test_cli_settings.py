@@ -15,7 +15,7 @@ def options_of(monkeypatch):
     def options_of(*words):
         caught = []
         monkeypatch.setattr(language_model, "train", lambda *asked: caught.append(asked))
-        monkeypatch.setattr("throughtime.cli.train._finish", lambda summary: 0)
+        monkeypatch.setattr("throughtime.cli.language_model.finish", lambda summary: 0)
         assert main(["train", "language-model", *map(str, words)]) == 0
         return caught[0][0]
 

@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from throughtime import __version__
-from throughtime.cli import bench, demo, inspect, memory, mnist, replay, train, use
+from throughtime.cli import (
+    bench,
+    demo,
+    inspect,
+    language_model,
+    memory,
+    mnist,
+    replay,
+    sentiment,
+    train,
+    use,
+)
 from throughtime.cli.settings import fill_from_file
 from throughtime.errors import ThroughtimeError
 
@@ -32,6 +43,16 @@ app = App(
     result_action="return_value",
 )
 app.command(demo.show_demo, name="demo", sort_key=1)
+train.app.command(
+    language_model.train_language_model,
+    name="language-model",
+    usage="Usage: throughtime train language-model [OPTIONS] [PATHS...]",
+)
+train.app.command(
+    sentiment.train_sentiment,
+    name="sentiment",
+    usage="Usage: throughtime train sentiment [OPTIONS] [PATHS...]",
+)
 train.app.command(memory.train_adding, name="adding")
 train.app.command(memory.train_copy, name="copy")
 train.app.command(mnist.train_mnist, name="mnist")
@@ -42,15 +63,21 @@ app.command(
     sort_key=3,
     usage="Usage: throughtime evaluate RUN [PATHS...]",
 )
-app.command(use.generate, name="generate", sort_key=4)
+app.command(
+    use.predict,
+    name="predict",
+    sort_key=4,
+    usage="Usage: throughtime predict RUN [OPTIONS] [PATHS...]",
+)
+app.command(use.generate, name="generate", sort_key=5)
 app.command(
     inspect.inspect,
     name="inspect",
-    sort_key=5,
+    sort_key=6,
     usage="Usage: throughtime inspect RUN [OTHERS...]",
 )
-app.command(replay.replay, name="replay", sort_key=6)
-app.command(bench.bench, name="bench", sort_key=7)
+app.command(replay.replay, name="replay", sort_key=7)
+app.command(bench.bench, name="bench", sort_key=8)
 app["--help"].group = app["--version"].group = "Options"
 
 

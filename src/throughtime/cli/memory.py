@@ -9,6 +9,8 @@ from cyclopts import Parameter
 
 from throughtime.cli.flags import MODEL, PROBLEM, RUN, TRAINING
 from throughtime.cli.output import new_folder, say
+from throughtime.cli.recipes import refuse_to_predict
+from throughtime.errors import RunError
 from throughtime.tasks.memory_options import (
     MemoryOptions,
     MemoryTraining,
@@ -81,6 +83,26 @@ def _train(task: str, options: MemoryOptions, out: Path | None) -> int:
     from throughtime.tasks.memory import train
 
     return finish(train(task, options, out or new_folder(task), say))
+
+
+def resume(run: Path) -> int:
+    """Goes on with a run; the exit code."""
+    from throughtime.tasks import memory
+
+    return finish(memory.resume(run, say))
+
+
+def evaluate(run: Path, paths: tuple[str, ...]) -> None:
+    """There is nothing to evaluate beside what every validation scores."""
+    raise RunError(
+        f"evaluate must get a run on texts or images, {run} is of a memory task; its figures on "
+        f"sequences held out are in {run / 'metrics.jsonl'}."
+    )
+
+
+def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
+    """There is nothing of a user's to predict."""
+    raise refuse_to_predict(run, "a memory task", f"look at {run / 'curve.png'}")
 
 
 def finish(summary: Summary) -> int:

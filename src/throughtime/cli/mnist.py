@@ -9,6 +9,8 @@ from cyclopts import Parameter
 
 from throughtime.cli.flags import MODEL, PROBLEM, RUN, TRAINING
 from throughtime.cli.output import new_folder, say
+from throughtime.cli.recipes import refuse_to_predict
+from throughtime.errors import OptionError
 from throughtime.tasks.mnist_options import (
     MNIST,
     ImageOptions,
@@ -55,6 +57,33 @@ def train_mnist(
 
     options = MnistOptions(problem, model, training)
     return finish(train(options, out or new_folder(MNIST), say))
+
+
+def resume(run: Path) -> int:
+    """Goes on with a run; the exit code."""
+    from throughtime.tasks import mnist
+
+    return finish(mnist.resume(run, say))
+
+
+def evaluate(run: Path, paths: tuple[str, ...]) -> None:
+    """Prints how well a run recognises the test images."""
+    if paths:
+        raise OptionError(
+            f"evaluate must get an {MNIST} run alone, got {paths[0]} too; leave it out: "
+            "the test images are in the run's own folder of images."
+        )
+    from throughtime.tasks import mnist
+
+    found = mnist.evaluate(run)
+    print(f"{found.share_right:8.2%}  of the test images right")
+    print(f"{found.nats_per_image:8.4f}  nats per image")
+    print(f"over {found.images:,} images")
+
+
+def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
+    """There is no command that reads a user's own images."""
+    raise refuse_to_predict(run, MNIST, f"see how good it is: throughtime evaluate {run}")
 
 
 def finish(summary: Summary) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -14,5 +15,11 @@ def new_folder(task: str) -> Path:
 
 
 def say(line: str) -> None:
-    """Prints a line at once."""
-    print(line, flush=True)
+    """Prints a line at once; of several processes that train together the first alone does."""
+    if is_first():
+        print(line, flush=True)
+
+
+def is_first() -> bool:
+    """Whether this is the only process, or the first of those that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"

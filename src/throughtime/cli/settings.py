@@ -7,19 +7,17 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from reprlib import repr as brief
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from cyclopts import App, ArgumentCollection, Token
 from cyclopts.argument import Argument
 
 from throughtime import record
 from throughtime.cli.flags import to_flag
+from throughtime.cli.recipes import TASKS
 from throughtime.errors import OptionError, RunError
-from throughtime.tasks.memory_options import Task
-from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK, read_options
 
-TASKS = (TASK, *get_args(Task), MNIST)
 PARTS = ("text", "problem", "model", "training")
 """The parts of the options of any task, as a run's configuration names them."""
 
@@ -121,7 +119,8 @@ def _fill(by_name: dict[str, Argument], settings: Any, source: str) -> None:
             raise _unknown(name, by_name, source)
         argument = by_name[flag]
         if not argument.tokens and value is not None:
-            for index, text in enumerate(_spell(name, value, source)):
+            are_many = get_origin(argument.hint) is tuple
+            for index, text in enumerate(_spell(name, value, source, are_many)):
                 keyword = None if flag == "PATHS" else flag
                 argument.append(Token(keyword=keyword, value=text, index=index, source=source))
 
@@ -139,10 +138,10 @@ def _flatten(settings: Any, source: str) -> Iterator[tuple[str, Any]]:
             yield str(name), value
 
 
-def _spell(name: str, value: Any, source: str) -> list[str]:
+def _spell(name: str, value: Any, source: str, are_many: bool) -> list[str]:
     """A value as words of a command line."""
-    if name == "paths":
-        return [str(path) for path in (value if isinstance(value, list) else [value])]
+    if are_many:
+        return [str(entry) for entry in (value if isinstance(value, list) else [value])]
     if isinstance(value, bool):
         return [str(value).lower()]
     if isinstance(value, str | int | float):

@@ -1,46 +1,42 @@
-"""`throughtime evaluate` and `generate`: what a trained run can do."""
+"""`throughtime evaluate`, `predict` and `generate`: what a trained run can do."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from throughtime.errors import OptionError
-from throughtime.tasks.mnist_options import MNIST
+from cyclopts import Parameter
+
+from throughtime.cli.recipes import recipe_of
 
 
 def evaluate(run: Path, /, *paths: str) -> None:
-    """Measure how well a run predicts a text, or recognises the test images of MNIST.
+    """Measure how good a run is: on files, or on what it kept for that.
 
     Args:
         run: Folder of a run.
-        paths: Text files, folders or globs; none: the validation text of the run.
+        paths: Texts for a language model, tables of labelled texts for sentiment; none: what the
+            run chose its weights on, and for MNIST the test images.
     """
-    from throughtime import record
-
-    if record.read_config(run)["task"] == MNIST:
-        return _evaluate_mnist(run, paths)
-    from throughtime.tasks import language_model
-
-    found = language_model.evaluate(run, paths)
-    print(f"{found.bits_per_character:8.4f}  bits per character")
-    print(f"{found.nats_per_character:8.4f}  nats per character")
-    print(f"{found.nats_per_token:8.4f}  nats per token")
-    print(f"{found.perplexity:8.2f}  perplexity per token")
-    print(f"over {found.tokens:,} tokens, {found.characters:,} characters")
+    recipe_of(run).evaluate(run, paths)
 
 
-def _evaluate_mnist(run: Path, paths: tuple[str, ...]) -> None:
-    if paths:
-        raise OptionError(
-            f"evaluate must get an {MNIST} run alone, got {paths[0]} too; leave it out: "
-            "the test images are in the run's own folder of images."
-        )
-    from throughtime.tasks import mnist
+def predict(
+    run: Path,
+    /,
+    *paths: str,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    explain: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Say what a run takes each text for, a line each.
 
-    found = mnist.evaluate(run)
-    print(f"{found.share_right:8.2%}  of the test images right")
-    print(f"{found.nats_per_image:8.4f}  nats per image")
-    print(f"over {found.images:,} images")
+    Args:
+        run: Folder of a run.
+        paths: Files: a text a line, or a table of texts; none: the standard input, a text a line.
+        as_json: Print a JSON object a line, with the probability of every class.
+        explain: Say how many nats each word adds to the answer's log-probability.
+    """
+    recipe_of(run).predict(run, paths, as_json, explain)
 
 
 def generate(

@@ -3,6 +3,7 @@
 config.yaml         all options, the format's and the library's version; marks a run folder
 text.json           which text was read, and its hash
 tokens.json         the vocabulary
+labels.json         the classes, in the order of their numbers, and how many texts had each
 images.json         the hash of the images
 metrics.jsonl       one JSON object a line
 flight.jsonl        what the flight recorder measured and warned of, one JSON object a line
@@ -28,6 +29,7 @@ from throughtime.record.folder import (
     FLIGHT,
     FORMAT,
     IMAGES,
+    LABELS,
     METRICS,
     TENSORBOARD,
     TEXT,
@@ -49,6 +51,7 @@ __all__ = [
     "FLIGHT",
     "FORMAT",
     "IMAGES",
+    "LABELS",
     "METRICS",
     "TENSORBOARD",
     "TEXT",

@@ -16,10 +16,11 @@ FORMAT = 1
 """Version of the folder's format; a newer one is refused."""
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.jsonl", "checkpoint.pt"
-TEXT, TOKENS, IMAGES, WEIGHTS = "text.json", "tokens.json", "images.json", "model.safetensors"
+TEXT, TOKENS, LABELS, IMAGES = "text.json", "tokens.json", "labels.json", "images.json"
+WEIGHTS = "model.safetensors"
 FLIGHT, CRASH, TENSORBOARD = "flight.jsonl", "crash", "tensorboard"
 
-_FIRST = {CONFIG, TEXT, TOKENS, IMAGES, METRICS, CHECKPOINT}  # what making a run writes
+_FIRST = {CONFIG, TEXT, TOKENS, LABELS, IMAGES, METRICS, CHECKPOINT}  # what making a run writes
 
 
 def check_vacant(folder: Path) -> None:

@@ -64,7 +64,7 @@ def train(options: LanguageModelOptions, out: Path, announce: Announce = print) 
     job = _job(out, options, corpus, network)
 
     files = {record.TEXT: texts.origin, record.TOKENS: corpus.tokens.to_json()}
-    begin(job, TASK, _plain(asdict(options)), files)
+    begin(job, TASK, asdict(options), files)
     return go_on(job, _describe(corpus), announce)
 
 
@@ -217,8 +217,3 @@ def _check_origin(run: Path, origin: dict[str, Any]) -> None:
                 f"the {part} text must be the one of the run, sha256 {str(known)[:12]}, got "
                 f"{found['sha256'][:12]}; restore it ({record.TEXT} lists its files) or train anew."
             )
-
-
-def _plain(options: dict[str, Any]) -> dict[str, Any]:
-    """Tuples as lists: YAML knows no tuples."""
-    return options | {"text": options["text"] | {"paths": list(options["text"]["paths"])}}

@@ -11,12 +11,13 @@ from throughtime import init
 from throughtime.layers import GRU, LSTM, RNN
 from throughtime.tasks.network_options import NetworkOptions
 
-_LAYERS: dict[str, Callable[..., nn.Module]] = {
+LAYERS: dict[str, Callable[..., nn.Module]] = {
     "lstm": LSTM,
     "gru": GRU,
     "rnn": partial(RNN, nonlinearity="tanh"),
     "irnn": partial(RNN, nonlinearity="relu"),
 }
+"""The recurrent layers by the name of their cell."""
 
 
 class Network(nn.Module):
@@ -46,7 +47,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         between = dropout if layers > 1 else 0.0
-        self.layer = _LAYERS[options.cell](inputs, options.hidden, layers, dropout=between)
+        self.layer = LAYERS[options.cell](inputs, options.hidden, layers, dropout=between)
         self.readout = nn.Linear(options.hidden, outputs)
         self.drop = nn.Dropout(dropout)
         self.asked = asked

@@ -172,12 +172,19 @@ def options_from_dict(data: Mapping[str, Any], kind: type[Options]) -> Options:
 def _part(kind: Any, name: str, data: Mapping[str, Any]) -> Any:
     given = {} if data.get(name) is None else data[name]
     _known(name, given, [f.name for f in fields(kind)])
-    values = dict(given)
-    if isinstance(paths := values.get("paths"), str):
-        values["paths"] = (paths,)
-    elif paths is None or isinstance(paths, list):
-        values |= {"paths": tuple(paths or ())} if "paths" in values else {}
+    hints = get_type_hints(kind)
+    values = {
+        field: _as_tuple(value) if hints[field] == tuple[str, ...] else value
+        for field, value in given.items()
+    }
     return kind(**values)
+
+
+def _as_tuple(value: Any) -> Any:
+    """A list of texts as options hold it; anything else as it is, to be refused there."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value or ()) if value is None or isinstance(value, list) else value
 
 
 def _known(name: str, data: Any, known: Any) -> None:

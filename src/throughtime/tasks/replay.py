@@ -10,16 +10,18 @@ from throughtime import record
 from throughtime.errors import RunError
 from throughtime.instruments import Replay
 from throughtime.instruments import replay as replay_step
-from throughtime.tasks import language_model, memory, mnist
+from throughtime.tasks import language_model, memory, mnist, sentiment
 from throughtime.tasks.memory_options import Task
 from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK
+from throughtime.tasks.sentiment_options import SENTIMENT
 from throughtime.training.job import Trained
 
 _TASKS: dict[str, Callable[[Path], Trained]] = {
     TASK: language_model.rebuild,
     **dict.fromkeys(get_args(Task), memory.rebuild),
     MNIST: mnist.rebuild,
+    SENTIMENT: sentiment.rebuild,
 }
 
 

@@ -16,6 +16,7 @@ from throughtime.generators import restore_generators
 from throughtime.training.checkpoint import Position
 from throughtime.training.job import Job
 from throughtime.training.options import LoopOptions
+from throughtime.training.processes import add_up, add_up_gradients, draw_apart
 from throughtime.training.schedule import learning_rate
 
 
@@ -65,10 +66,12 @@ class Learner(lightning.LightningModule):
         self.lr = learning_rate(job.options, at.update, job.windows)
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
+        draw_apart(job.options.seed, at.update)
         loss, at.carry = job.step(batch, self.carry)
         self.optimizer.zero_grad()
         self.manual_backward(loss)
-        self.loss = loss.item()
+        add_up_gradients(self.network)
+        self.loss = add_up([loss.detach().clone()])[0].item()
         self.clipped = self._clip()
         self.optimizers().step()  # type: ignore[union-attr]  # one optimiser, not a list
         at.update += 1

@@ -57,7 +57,7 @@ def begin(job: Job, task: str, options: Mapping[str, Any], files: Mapping[str, A
     record.Lines(job.run / record.METRICS, 0).close()
     # A new run goes on from its update 0, so that going on is all there is to get right.
     save_checkpoint(job.run, job.network, _optimizer(job), Position())
-    record.write_config(job.run, task, options)
+    record.write_config(job.run, task, _without_tuples(options))
 
 
 def go_on(job: Job, about: str, announce: Announce) -> Summary:
@@ -108,3 +108,10 @@ def _optimizer(job: Job) -> torch.optim.Optimizer:
     from throughtime.training.learner import build_optimizer
 
     return build_optimizer(job.options, job.network)
+
+
+def _without_tuples(value: Any) -> Any:
+    """The same value with lists in their place: YAML knows no tuples."""
+    if isinstance(value, Mapping):
+        return {name: _without_tuples(part) for name, part in value.items()}
+    return [_without_tuples(part) for part in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,96 @@
+"""Two processes that share a batch make the update of one that has all of it."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from throughtime.record import read_metrics, read_weights
+
+SCRIPT = """
+import sys, torch, numpy as np
+from torch.nn.functional import cross_entropy
+from throughtime.data.subwords import Lexicon
+from throughtime.data.words import Words
+from throughtime.tasks.sentiment_network import Classifier
+from throughtime.tasks.sentiment_options import ClassifierOptions
+from throughtime.tasks.sentiment_texts import Encoded
+from throughtime.training.processes import add_up, add_up_gradients, join, part_of_mean
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+lexicon = Lexicon(Words.build("a b c d e f g", 20), 10)
+options = ClassifierOptions("gru", 3, 2, embedding=4, subwords=10, dropout=0.0, word_dropout=0.0)
+network = Classifier(lexicon.tokens.size, 3, options).double()
+texts = Encoded([list("abcdefg"[: 1 + k * k % 7]) for k in range(7)], np.arange(7) % 3, 0)
+weights = torch.tensor([0.5, 1.0, 3.0]).double()
+found = []
+for count in (7, 2, 1):
+    sentences, target = texts.batch(lexicon, np.arange(count), join())
+    losses = cross_entropy(network(sentences), target, weights, reduction="none")
+    loss = part_of_mean(losses.sum(), weights[target].sum())
+    network.zero_grad()
+    loss.backward()
+    add_up_gradients(network)
+    found += [add_up([loss.detach()])[0], *(p.grad.clone() for p in network.parameters())]
+if join().rank == 0:
+    torch.save(found, sys.argv[1])
+"""
+TRAIN = """
+import sys
+from throughtime.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def run_together(count, script, *words):
+    """Runs a script in so many processes that know of each other."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    shared["WORLD_SIZE"] = str(count)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, words)],
+            env=shared | {"RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    printed = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * count
+    return printed
+
+
+@pytest.mark.long
+def test_the_gradient_of_two_processes_is_that_of_one_with_the_joined_batch(tmp_path):
+    for count in (1, 2):
+        run_together(count, SCRIPT, tmp_path / str(count))
+    one, two = (torch.load(tmp_path / str(count)) for count in (1, 2))
+    assert one[1].abs().max() > 1e-3
+    for ours, theirs in zip(one, two, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.long
+def test_two_processes_train_the_network_that_one_does_and_go_on_to_the_same_bits(tmp_path):
+    words = "train sentiment --hidden 5 --embedding 4 --batch 31 --epochs 2 --threads 1".split()
+    exact = ["--dropout", 0, "--word-dropout", 0]
+    for count in (1, 2):
+        printed = run_together(count, TRAIN, *words, *exact, "--out", tmp_path / str(count))
+        assert "Done" in printed[0] and "".join(printed[1:]) == ""
+    one, two = (read_metrics(tmp_path / count) for count in "12")
+    for ours, theirs in zip(one, two, strict=True):
+        assert ours["nats_per_text"] == pytest.approx(theirs["nats_per_text"], rel=1e-3)
+    for name in ("whole", "stopped"):
+        run_together(2, TRAIN, *words, "--out", tmp_path / name)
+    config = tmp_path / "stopped" / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 2", "epochs: 3"))
+    assert read_weights(tmp_path / "whole")["readout.weight"].equal(
+        read_weights(tmp_path / "stopped")["readout.weight"]
+    )
