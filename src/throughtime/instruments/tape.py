@@ -167,13 +167,19 @@ class Tape:
                 "torch.export or a transform of torch.func; close the tape before."
             )
         self._steps += not self._is_inside
-        return (self._steps - 1) % self._keep.every == 0
+        step = self._steps - 1
+        if step % self._keep.every:
+            return False
+        self._let_go_before(step)
+        return True
 
     def add(self, name: str, runs: Sequence[Run], order: Tensor | None) -> None:
-        """Keeps one call of a module, and lets go of what is too old."""
-        step, what = self._steps - 1, self._keep.what
-        layers = [LayerRecording(run, order, what) for run in runs]
-        self._recordings[name].append(Recording(name, step, layers))
+        """Keeps one call of a module."""
+        layers = [LayerRecording(run, order, self._keep.what) for run in runs]
+        self._recordings[name].append(Recording(name, self._steps - 1, layers))
+
+    def _let_go_before(self, step: int) -> None:
+        """Lets go of what is too old once a step is kept; before it runs, to use the memory."""
         if self._keep.last is not None:
             oldest = step - (self._keep.last - 1) * self._keep.every
             for found in self._recordings.values():
