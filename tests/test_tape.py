@@ -243,6 +243,14 @@ def test_a_step_is_a_forward_call_of_the_model_however_often_it_calls_a_layer():
     assert [recording.step for recording in tape.recordings("layer")] == [2, 2]
 
 
+def test_modules_called_from_outside_a_forward_each_keep_their_own_steps():
+    model = nn.ModuleDict({"a": tt.RNN(1, 1), "b": tt.RNN(1, 1)})
+    with tt.watch(model, tt.Keep(every=2)) as tape:
+        for _ in range(4):
+            model["b"](model["a"](torch.ones(1, 1, 1))[0])
+    assert [[recording.step for recording in tape.recordings(name)] for name in "ab"] == [[2], [2]]
+
+
 def test_steps_that_are_not_kept_leave_nothing_behind():
     layer = tt.LSTM(I, H)
     with tt.watch(layer, tt.Keep(every=100)) as tape:

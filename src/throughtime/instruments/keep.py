@@ -16,7 +16,7 @@ class Keep:
     """What a tape keeps of the calls of a layer, and of which calls.
 
     A step is one forward call of the watched model; where the model is used through other methods
-    than its forward, each call of a recurrent layer is a step of its own.
+    than its forward, each call of a recurrent module is a step of that module.
 
     Args:
         what: of "inputs", "states", "gates", "pre_activations", "gradients" and "weights". Weights

@@ -32,7 +32,8 @@ class Tape:
 
     def __init__(self, model: nn.Module, keep: Keep) -> None:
         self._keep = keep
-        self._steps = 0  # that have begun
+        self._steps = 0  # forward calls of the model that have begun
+        self._next: dict[str, int] = {}  # the step after the last one of a module
         self._is_inside = False  # a forward call of the model
         self._recordings: dict[str, list[Recording]] = {}
         self._endings: list[Callable[[], None]] = []
@@ -159,31 +160,26 @@ class Tape:
         """It has ended."""
         self._is_inside = False
 
-    def begin_call(self) -> bool:
-        """Whether the call of a layer that begins is to be kept."""
+    def begin_call(self, name: str) -> bool:
+        """Whether the call of a module that begins is to be kept; lets go of what is too old."""
         if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
             raise OptionError(
                 "a watched model must run in eager mode, it runs under torch.compile, "
                 "torch.export or a transform of torch.func; close the tape before."
             )
-        self._steps += not self._is_inside
-        step = self._steps - 1
+        step = self._steps - 1 if self._is_inside else self._next.get(name, 0)
+        self._next[name] = step + 1
         if step % self._keep.every:
             return False
-        self._let_go_before(step)
+        if self._keep.last is not None:  # before it runs, which can use the memory
+            found, oldest = self._recordings[name], step - (self._keep.last - 1) * self._keep.every
+            found[:] = [recording for recording in found if recording.step >= oldest]
         return True
 
     def add(self, name: str, runs: Sequence[Run], order: Tensor | None) -> None:
         """Keeps one call of a module."""
         layers = [LayerRecording(run, order, self._keep.what) for run in runs]
-        self._recordings[name].append(Recording(name, self._steps - 1, layers))
-
-    def _let_go_before(self, step: int) -> None:
-        """Lets go of what is too old once a step is kept; before it runs, to use the memory."""
-        if self._keep.last is not None:
-            oldest = step - (self._keep.last - 1) * self._keep.every
-            for found in self._recordings.values():
-                found[:] = [recording for recording in found if recording.step >= oldest]
+        self._recordings[name].append(Recording(name, self._next[name] - 1, layers))
 
 
 class Spot:
@@ -198,7 +194,7 @@ class Spot:
 
     def wants(self) -> bool:
         """Whether the tape keeps the call that begins."""
-        return self._tape is not None and self._tape.begin_call()
+        return self._tape is not None and self._tape.begin_call(self._name)
 
     def see(self, runs: Sequence[Run], order: Tensor | None) -> None:
         """Puts what every layer computed on the tape."""
