@@ -61,10 +61,11 @@ class Tape:
                 "model must hold a recurrent layer of throughtime or torch.nn, got "
                 f"{type(model).__name__} without one; one-step cells are not watched."
             )
-        whole = Spot(self)
-        before = model.register_forward_pre_hook(whole.begin_step, prepend=True)
-        after = model.register_forward_hook(whole.end_step, always_call=True)
-        self._endings += [before.remove, after.remove]
+        if not isinstance(model, Recurrent):  # whose calls are its steps
+            whole = Spot(self)
+            before = model.register_forward_pre_hook(whole.begin_step, prepend=True)
+            after = model.register_forward_hook(whole.end_step, always_call=True)
+            self._endings += [before.remove, after.remove]
 
     def _look_at(self, layer: Recurrent, spot: Spot) -> None:
         layer._observers = (*layer._observers, spot)
