@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,10 +39,10 @@ def figure_of(draw: Callable[[Axes], None], title: str, note: str = "") -> Figur
     return figure
 
 
-def clear_frame(ax: Axes) -> None:
-    """Leaves of the frame what numbers are read from, with faint lines for the heights."""
+def clear_frame(ax: Axes, lines: Literal["y", "both"] = "y") -> None:
+    """Leaves of the frame what numbers are read from, with faint lines for heights, or both."""
     ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis="y", color="#ececec", linewidth=0.8)
+    ax.grid(axis=lines, color="#ececec", linewidth=0.8)
     ax.set_axisbelow(True)
 
 

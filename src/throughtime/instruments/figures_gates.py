@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from throughtime.errors import OptionError
-from throughtime.instruments.figures import COLOURS, FAINT, INK
+from throughtime.instruments.figures import COLOURS, FAINT, INK, clear_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def draw_saturation(data: Dataset, gate: str, ax: Axes) -> None:
         )
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=_called(gate))
     ax.set_xlabel("share of steps saturated left")
-    _clean(ax)
+    clear_frame(ax, "both")
 
 
 def draw_distribution(data: Dataset, gate: str, ax: Axes) -> None:
@@ -72,7 +72,7 @@ def draw_distribution(data: Dataset, gate: str, ax: Axes) -> None:
     ax.set_xlim(float(own.edges[0]), float(own.edges[-1]))
     ax.set_ylim(bottom=0)
     ax.set_xlabel(f"value of the {_called(gate)}")
-    _clean(ax)
+    clear_frame(ax, "both")
 
 
 def draw_half_lives(data: Dataset, ax: Axes) -> None:
@@ -105,7 +105,7 @@ def draw_half_lives(data: Dataset, ax: Axes) -> None:
     ax.minorticks_off()
     ax.set(ylim=(0, 1), xlabel="half-life in steps", ylabel="share of units below")
     ax.set_title(f"kept by the {data.attrs['keeps']} gate")
-    _clean(ax)
+    clear_frame(ax, "both")
 
 
 def gates_figure(data: Dataset, title: str, note: str) -> Figure:
@@ -162,9 +162,3 @@ def _called(gate: str) -> str:
 def _name(data: Dataset, layer: int, direction: int) -> str:
     name = f"layer {data.layer[layer].item()}"
     return f"{name} {data.direction[direction].item()}" if data.sizes["direction"] > 1 else name
-
-
-def _clean(ax: Axes) -> None:
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(color="#ececec", linewidth=0.8)
-    ax.set_axisbelow(True)

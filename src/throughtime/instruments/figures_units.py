@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from throughtime.instruments.figures import COLOURS, FAINT, INK
+from throughtime.instruments.figures import COLOURS, FAINT, INK, clear_frame
 from throughtime.instruments.found_units import FoundUnits
 from throughtime.instruments.unit_scores import is_bool
 
@@ -109,6 +109,4 @@ def _by_size(target: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], 
 
 def _clean(ax: Axes) -> None:
     ax.locator_params(nbins=6)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(color="#ececec", linewidth=0.8)
-    ax.set_axisbelow(True)
+    clear_frame(ax, "both")
