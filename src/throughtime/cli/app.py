@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 from throughtime import __version__
 from throughtime.cli import (
     bench,
+    captioning,
     demo,
     inspect,
     language_model,
@@ -52,6 +53,11 @@ train.app.command(
     sentiment.train_sentiment,
     name="sentiment",
     usage="Usage: throughtime train sentiment [OPTIONS] [PATHS...]",
+)
+train.app.command(
+    captioning.train_captioning,
+    name="captioning",
+    usage="Usage: throughtime train captioning [OPTIONS] [PATHS...]",
 )
 train.app.command(memory.train_adding, name="adding")
 train.app.command(memory.train_copy, name="copy")

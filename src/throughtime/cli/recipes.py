@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Protocol, get_args
 
 from throughtime.errors import RunError
+from throughtime.tasks.captioning_options import CAPTIONING
 from throughtime.tasks.memory_options import Task
 from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK
 from throughtime.tasks.sentiment_options import SENTIMENT
 
-TASKS = (TASK, *get_args(Task), MNIST, SENTIMENT)
+TASKS = (TASK, *get_args(Task), MNIST, SENTIMENT, CAPTIONING)
 """What can be trained, by the names of the command line and the run folder."""
 
 
@@ -56,6 +57,10 @@ def recipe_of(run: Path) -> Recipe:
         from throughtime.cli import sentiment
 
         return sentiment
+    if task == CAPTIONING:
+        from throughtime.cli import captioning
+
+        return captioning
     raise RunError(
         f"the run must be of the task {', '.join(TASKS)}, {run} is of {task}; update throughtime."
     )

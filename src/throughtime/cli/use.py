@@ -15,7 +15,8 @@ def evaluate(run: Path, /, *paths: str) -> None:
 
     Args:
         run: Folder of a run.
-        paths: Texts for a language model, tables of labelled texts for sentiment; none: what the
+        paths: Texts for a language model, tables of labelled texts for sentiment,
+            lists of pictures with captions for captioning; none: what the
             run chose its weights on, and for MNIST the test images.
     """
     recipe_of(run).evaluate(run, paths)
@@ -28,13 +29,15 @@ def predict(
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     explain: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Say what a run takes each text for, a line each.
+    """Say what a run takes each text for, or sees in each picture, a line each.
 
     Args:
         run: Folder of a run.
-        paths: Files: a text a line, or a table of texts; none: the standard input, a text a line.
-        as_json: Print a JSON object a line, with the probability of every class.
-        explain: Say how many nats each word adds to the answer's log-probability.
+        paths: Files: a text a line, or a table of texts; pictures, or lists of them; none: the
+            standard input, a text or the name of a picture a line.
+        as_json: Print a JSON object a line, with all that is known of the answer.
+        explain: Say how many nats each word adds to the answer's log-probability, or draw where
+            the network looked for each word of a caption.
     """
     recipe_of(run).predict(run, paths, as_json, explain)
 

@@ -10,7 +10,8 @@ from throughtime import record
 from throughtime.errors import RunError
 from throughtime.instruments import Replay
 from throughtime.instruments import replay as replay_step
-from throughtime.tasks import language_model, memory, mnist, sentiment
+from throughtime.tasks import captioning, language_model, memory, mnist, sentiment
+from throughtime.tasks.captioning_options import CAPTIONING
 from throughtime.tasks.memory_options import Task
 from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK
@@ -22,6 +23,7 @@ _TASKS: dict[str, Callable[[Path], Trained]] = {
     **dict.fromkeys(get_args(Task), memory.rebuild),
     MNIST: mnist.rebuild,
     SENTIMENT: sentiment.rebuild,
+    CAPTIONING: captioning.rebuild,
 }
 
 

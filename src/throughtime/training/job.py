@@ -35,6 +35,7 @@ class Job:
         watched: what the loss is, such as `nats_per_token`.
         validate: figures on what was held out, that of the name `watched` among them, drawing no
             random number; the lowest decides which weights are best. None without validation.
+        chosen_by: another figure of the validation, whose highest decides instead.
     """
 
     run: Path
@@ -46,6 +47,7 @@ class Job:
     step: Step
     watched: str
     validate: Callable[[], dict[str, float]] | None
+    chosen_by: str = ""
 
     @property
     def total(self) -> int:

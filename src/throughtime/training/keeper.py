@@ -102,8 +102,10 @@ class Keeper(lightning.Callback):
         job.network.eval()
         figures = job.validate()
         job.network.train()
-        is_better = at.best is None or figures[job.watched] < at.best
-        at.best = figures[job.watched] if is_better else at.best
+        figure = figures[job.chosen_by or job.watched]
+        gain = 0.0 if at.best is None else figure - at.best
+        is_better = at.best is None or (gain > 0 if job.chosen_by else gain < 0)
+        at.best = figure if is_better else at.best
         at.misses = 0 if is_better else at.misses + 1
         at.elapsed_s = time.perf_counter() - self.began
         # Speed is that of training alone.

@@ -33,7 +33,7 @@ class Summary:
     """Seconds spent in all, validation included."""
 
     best: float | None
-    """Best validation, in the figure the job watches; None before the first one."""
+    """Best validation, in the figure that chooses the weights; None before the first one."""
 
     interrupted: bool
     """Whether the user stopped it before its end."""
