@@ -22,6 +22,7 @@ SHAPES = ("circle", "square", "triangle")
 """The shapes by name."""
 
 SIDE, _CELL, _RADIUS = 96, 24, 10  # pixels of a picture, of each of its 4x4 cells, of a shape
+_GREY = 128  # of the ground
 
 
 def shapes(count: int, seed: int) -> tuple[NDArray[np.uint8], list[list[str]]]:
@@ -43,7 +44,7 @@ def shapes(count: int, seed: int) -> tuple[NDArray[np.uint8], list[list[str]]]:
         ((2, 96, 96, 3), 'a blue circle left of a yellow circle')
     """
     draw = np.random.default_rng((seed, count))
-    pictures = np.full((count, SIDE, SIDE, 3), 245, np.uint8)
+    pictures = np.full((count, SIDE, SIDE, 3), _GREY, np.uint8)
     captions = []
     for picture in pictures:
         cells = np.sort(draw.permutation(16)[:2])  # the higher first, or in a row the left one
