@@ -146,7 +146,7 @@ def test_two_that_add_at_the_same_time_keep_each_others_rows(tmp_path):
 def test_features_of_another_making_or_a_shorter_file_are_refused(tmp_path):
     made = FeatureFile(tmp_path / "f", ABOUT, (2,))
     made.add(["a"], np.ones((1, 2)))
-    with pytest.raises(RunError, match="must hold features of shape .* it holds those of"):
+    with pytest.raises(RunError, match=r"must hold features of shape .* it holds those of"):
         FeatureFile(tmp_path / "f", {"encoder": "other"}, (2,))
     with pytest.raises(RunError, match=r"must be finite and below 65,504"):
         made.add(["b"], np.array([[1e6, 1]]))

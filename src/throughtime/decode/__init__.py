@@ -1,6 +1,19 @@
 """Choosing: from what a model finds likely to the text it writes."""
 
+from throughtime.decode.beam import beam
+from throughtime.decode.greedy import greedy
+from throughtime.decode.hypothesis import Bounds, Hypothesis, Scoring
 from throughtime.decode.sample import choose, distribution, sample
 from throughtime.decode.spell import spell
 
-__all__ = ["choose", "distribution", "sample", "spell"]
+__all__ = [
+    "Bounds",
+    "Hypothesis",
+    "Scoring",
+    "beam",
+    "choose",
+    "distribution",
+    "greedy",
+    "sample",
+    "spell",
+]

@@ -110,7 +110,7 @@ def choose(
     """
     _check(temperature, top_k, top_p)
     if temperature == 0:
-        _highest(logits)
+        finite_highest(logits)
         return logits.argmax(dim=-1)
     probabilities = distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p)
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
@@ -142,7 +142,7 @@ def distribution(
         tensor([0.6250, 0.3750, 0.0000], dtype=torch.float64)
     """
     scores = logits.double()
-    scores = (scores - _highest(scores)) / temperature  # 0 is the largest: no inf
+    scores = (scores - finite_highest(scores)) / temperature  # 0 is the largest: no inf
     ordered, order = scores.sort(dim=-1, descending=True, stable=True)
     if top_k is not None:
         ordered[..., top_k:] = -math.inf
@@ -154,7 +154,7 @@ def distribution(
     return torch.zeros_like(likely).scatter(-1, order, likely)
 
 
-def _highest(logits: Tensor) -> Tensor:
+def finite_highest(logits: Tensor) -> Tensor:
     """The largest logit of each row, [..., 1]; minus infinity below it rules a token out."""
     highest = logits.amax(dim=-1, keepdim=True)  # nan if one of them is
     if not highest.isfinite().all():

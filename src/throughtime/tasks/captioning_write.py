@@ -14,7 +14,7 @@ from torch import Tensor
 from throughtime.data.buckets import pad
 from throughtime.data.tokens import Tokens
 from throughtime.data.words import END_OF_LINE, UNKNOWN, Words
-from throughtime.decode import beam, greedy
+from throughtime.decode import Bounds, beam
 from throughtime.tasks.captioning_network import Captioner, Memory
 
 AT_ONCE = 64
@@ -62,14 +62,8 @@ def write_all(
         for features in parts:
             memory = network.look(torch.from_numpy(features))
             begin = torch.full((len(memory.values),), mark)
-            if width == 1:
-                best = greedy(step, begin, memory, end=mark, longest=longest + 1)
-            else:
-                found = beam(step, begin, memory, end=mark, longest=longest + 1, width=width)
-                best = [hypotheses[0] for hypotheses in found]
-            for one in best:
-                words = [int(word) for word in one.tokens if word != mark]
-                yield Written(words, float(one.log_probability), one.is_finished)
+            for one, *_ in beam(step, begin, memory, Bounds(mark, longest), width=width):
+                yield Written(list(one.tokens), one.log_probability, one.is_finished)
 
 
 def look_again(

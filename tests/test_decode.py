@@ -1,0 +1,156 @@
+"""Greedy decoding and beam search, against every sequence written out."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from throughtime.decode import Bounds, Scoring, beam, greedy
+from throughtime.errors import OptionError, RunError
+
+V, END, BEGIN = 4, 3, 0
+
+
+class Read:
+    """A state that is the tokens read, [B, n], and how much of each of two places was attended."""
+
+    def __init__(self, tokens, coverage):
+        self.tokens, self.coverage = tokens, coverage
+
+    def reorder(self, index):
+        return Read(self.tokens[index], self.coverage[index])
+
+
+def model(seed):
+    """A step whose logits hang on all tokens read, by a table drawn for each prefix."""
+    tables = {}
+
+    def logits_of(prefix):
+        if prefix not in tables:
+            generator = torch.Generator().manual_seed(hash((seed, prefix)) % 2**31)
+            tables[prefix] = 2 * torch.randn(V, dtype=torch.float64, generator=generator)
+        return tables[prefix]
+
+    def step(tokens, state):
+        read = torch.cat([state.tokens, tokens.T], 1)
+        shares = torch.stack([tokens[-1] / V, 1 - tokens[-1] / V], 1).double()
+        logits = torch.stack([logits_of(tuple(row)) for row in read.tolist()])
+        return logits[None], Read(read, state.coverage + shares)
+
+    return step
+
+
+def begin(rows):
+    """What rows begin with: each with another token, so that they differ."""
+    tokens = torch.arange(rows) % (V - 1)
+    return tokens, Read(torch.empty(rows, 0, dtype=torch.int64), torch.zeros(rows, 2).double())
+
+
+def log_probability(step, first, tokens):
+    """Of the tokens and the end behind them, one step after the other; and the coverage."""
+    state, total, last = Read(torch.empty(1, 0).long(), torch.zeros(1, 2).double()), 0.0, first
+    for token in (*tokens, END):
+        logits, state = step(torch.tensor([[last]]), state)
+        total, last = total + logits[-1, 0].log_softmax(-1)[token].item(), token
+    return total, state.coverage[0]
+
+
+def every_score(step, first, bounds, alpha=0.0, beta=0.0):
+    """The score of every finished sequence, by its tokens."""
+    found = {}
+    for n in range(bounds.shortest, bounds.longest + 1):
+        for tokens in product([t for t in range(V) if t != END], repeat=n):
+            log_p, coverage = log_probability(step, first, tokens)
+            score = log_p / ((5 + n + 1) / 6) ** alpha
+            covered = sum(math.log(max(1e-9, min(1.0, share))) for share in coverage.tolist())
+            found[tokens] = score + beta * covered
+    return found
+
+
+@given(st.integers(0, 999), st.integers(1, 4), st.sampled_from([0.0, 1.0]))
+def test_a_beam_of_width_one_is_greedy(seed, rows, alpha):
+    step, scoring = model(seed), Scoring(alpha)
+    found = beam(step, *begin(rows), Bounds(END, 5), scoring, width=1)
+    assert [one for (one,) in found] == greedy(step, *begin(rows), Bounds(END, 5), scoring)
+
+
+@given(st.integers(0, 999), st.integers(2, 5), st.sampled_from([0.0, 0.7, 1.5]))
+def test_no_width_scores_worse_than_greedy(seed, width, alpha):
+    step, scoring = model(seed), Scoring(alpha, 0.1)
+    wide = beam(step, *begin(3), Bounds(END, 4), scoring, width=width)
+    narrow = greedy(step, *begin(3), Bounds(END, 4), scoring)
+    assert all(best.rank >= one.rank for (best, *_), one in zip(wide, narrow, strict=True))
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.0), (1.3, 0.0), (0.6, 0.2)])
+def test_a_beam_as_wide_as_there_are_sequences_finds_the_best_of_all(alpha, beta):
+    for seed in range(5):
+        step, bounds = model(seed), Bounds(END, 3, shortest=1)
+        found = beam(step, *begin(2), bounds, Scoring(alpha, beta), width=120, best=4)
+        for first, sequences in enumerate(found):
+            scores = every_score(step, first, bounds, alpha, beta)
+            best = sorted(scores, key=scores.get, reverse=True)[:4]
+            assert [one.tokens for one in sequences] == best
+            for one in sequences:
+                assert one.score == pytest.approx(float(scores[one.tokens]), abs=1e-9)
+                expected = log_probability(step, first, one.tokens)[0]
+                assert one.log_probability == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.integers(0, 999))
+def test_a_row_alone_is_what_it_is_among_others(seed):
+    step, (tokens, state) = model(seed), begin(3)
+    together = beam(step, tokens, state, Bounds(END, 6), Scoring(0.5), width=3, best=2)
+    for k in range(3):
+        row = torch.tensor([k])
+        alone = beam(
+            step, tokens[row], state.reorder(row), Bounds(END, 6), Scoring(0.5), width=3, best=2
+        )
+        assert alone[0] == together[k]
+
+
+@given(st.integers(0, 999), st.integers(1, 3))
+def test_sequences_keep_their_bounds(seed, width):
+    bounds = Bounds(END, 6, shortest=3, block_ngrams=2)
+    for sequences in beam(model(seed), *begin(3), bounds, width=width, best=width):
+        for one in sequences:
+            pairs = list(zip(one.tokens, one.tokens[1:], strict=False))
+            assert 3 <= len(one.tokens) <= 6 and len(set(pairs)) == len(pairs)
+            assert END not in one.tokens
+
+
+def test_a_sequence_that_does_not_end_says_so():
+    def never(tokens, state):
+        return torch.tensor([5.0, 1.0, 1.0, -50.0]).repeat(1, tokens.shape[1], 1), state
+
+    for found in (
+        greedy(never, *begin(2), Bounds(END, 4)),
+        [first for first, *_ in beam(never, *begin(2), Bounds(END, 4), width=1)],
+    ):
+        assert [(one.tokens, one.is_finished) for one in found] == [((0,) * 4, False)] * 2
+
+
+def test_logits_that_are_not_finite_are_refused():
+    def broken(tokens, state):
+        return torch.full((1, tokens.shape[1], V), torch.nan), state
+
+    with pytest.raises(RunError, match="must be finite"):
+        greedy(broken, *begin(1), Bounds(END, 4))
+
+
+def test_options_outside_their_range_are_refused():
+    with pytest.raises(OptionError, match="best 3 and width 2"):
+        beam(model(0), *begin(1), Bounds(END, 4), width=2, best=3)
+    with pytest.raises(OptionError, match="shortest <= longest"):
+        Bounds(END, 2, shortest=3)
+    with pytest.raises(OptionError, match="length_penalty must be at least 0"):
+        Scoring(-1.0)
+    with pytest.raises(OptionError, match="block_ngrams must be at least 0"):
+        Bounds(END, 2, block_ngrams=-1)
+    state = begin(1)[1]
+    state.coverage = None
+    with pytest.raises(OptionError, match="needs a model with attention"):
+        Scoring(0.0, 1.0)(torch.zeros(1), 1, state)
