@@ -150,7 +150,7 @@ def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool
 
 def _pictures(model: Trained, paths: tuple[str, ...]) -> Iterator[tuple[Source, bool]]:
     """The pictures, and whether each was named itself; names come from the standard input, too."""
-    from throughtime.data.captioned import read_sources
+    from throughtime.data.captions import read_sources
     from throughtime.data.tables import is_table
 
     for path in paths:

@@ -14,7 +14,7 @@ from torch import Tensor
 from throughtime import record
 from throughtime.bptt import Carry
 from throughtime.data.buckets import Buckets
-from throughtime.data.captioned import read_captioned
+from throughtime.data.captions import read_captioned
 from throughtime.data.tokens import Tokens
 from throughtime.data.words import Words
 from throughtime.errors import DataError, RunError

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed
 
 from throughtime.data.buckets import pad
-from throughtime.data.captioned import Captioned, read_captioned
+from throughtime.data.captions import Captioned, read_captioned
 from throughtime.data.pictures import name_of
-from throughtime.data.shapes import write_shapes
+from throughtime.data.drawn_shapes import write_shapes
 from throughtime.data.tables import HUB
 from throughtime.data.tokens import Tokens, build_tokens
 from throughtime.data.word_split import split_words

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from throughtime.data.captioned import Captioned
+from throughtime.data.captions import Captioned
 
 COLOURS = {
     "red": (214, 48, 49),
