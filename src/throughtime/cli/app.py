@@ -20,6 +20,7 @@ from throughtime.cli import (
     sentiment,
     train,
     use,
+    video,
 )
 from throughtime.cli.settings import fill_from_file
 from throughtime.errors import ThroughtimeError
@@ -52,6 +53,11 @@ train.app.command(
     sentiment.train_sentiment,
     name="sentiment",
     usage="Usage: throughtime train sentiment [OPTIONS] [PATHS...]",
+)
+train.app.command(
+    video.train_video,
+    name="video",
+    usage="Usage: throughtime train video [OPTIONS] [PATHS...]",
 )
 train.app.command(memory.train_adding, name="adding")
 train.app.command(memory.train_copy, name="copy")

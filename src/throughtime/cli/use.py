@@ -15,8 +15,8 @@ def evaluate(run: Path, /, *paths: str) -> None:
 
     Args:
         run: Folder of a run.
-        paths: Texts for a language model, tables of labelled texts for sentiment; none: what the
-            run chose its weights on, and for MNIST the test images.
+        paths: Texts for a language model, tables of labelled texts for sentiment, lists of clips
+            for video; none: what the run chose its weights on, and for MNIST the test images.
     """
     recipe_of(run).evaluate(run, paths)
 
@@ -27,15 +27,25 @@ def predict(
     *paths: str,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     explain: Annotated[bool, Parameter(negative=())] = False,
+    srt: Path | None = None,
+    burn: Path | None = None,
 ) -> None:
-    """Say what a run takes each text for, a line each.
+    """Say what a run takes each text for, or each frame of a clip, a line each.
 
     Args:
         run: Folder of a run.
-        paths: Files: a text a line, or a table of texts; none: the standard input, a text a line.
+        paths: Files: a text a line, or a table of texts; for video, clips. None: the standard
+            input, a text a line, or a video whose frames are labelled as they come.
         as_json: Print a JSON object a line, with the probability of every class.
         explain: Say how many nats each word adds to the answer's log-probability.
+        srt: Folder for subtitles of each clip, in SubRip's format (video alone).
+        burn: Folder for a copy of each clip with the labels in its pictures (video alone).
     """
+    if srt is not None or burn is not None:
+        from throughtime.cli.video import write_labels
+
+        write_labels(run, paths, as_json, srt, burn)
+        return
     recipe_of(run).predict(run, paths, as_json, explain)
 
 

@@ -10,11 +10,12 @@ from throughtime import record
 from throughtime.errors import RunError
 from throughtime.instruments import Replay
 from throughtime.instruments import replay as replay_step
-from throughtime.tasks import language_model, memory, mnist, sentiment
+from throughtime.tasks import language_model, memory, mnist, sentiment, video
 from throughtime.tasks.memory_options import Task
 from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK
 from throughtime.tasks.sentiment_options import SENTIMENT
+from throughtime.tasks.video_options import VIDEO
 from throughtime.training.job import Trained
 
 _TASKS: dict[str, Callable[[Path], Trained]] = {
@@ -22,6 +23,7 @@ _TASKS: dict[str, Callable[[Path], Trained]] = {
     **dict.fromkeys(get_args(Task), memory.rebuild),
     MNIST: mnist.rebuild,
     SENTIMENT: sentiment.rebuild,
+    VIDEO: video.rebuild,
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +59,19 @@ def own_folder(run: Path) -> Path:
             shutil.copytree(run, folder)
     distributed.barrier()
     return folder
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """Has the first process do something before all others do it, such as filling a cache."""
+    team = join()
+    if team.rank:
+        distributed.barrier()
+    try:
+        yield
+    finally:
+        if team.size > 1 and not team.rank:
+            distributed.barrier()
 
 
 def part_of_mean(total: Tensor, weight: Tensor) -> Tensor:
