@@ -1,4 +1,4 @@
-"""Videos written: frames of an array, and a copy of a video with words in its pictures."""
+"""A copy of a video with words in its pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from throughtime.data.videos import RATE, open_video
 from throughtime.errors import DataError
@@ -17,25 +16,6 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
     from PIL.Image import Image
-
-
-def write_video(path: Path, frames: NDArray[np.uint8], rate: float = RATE) -> None:
-    """Writes grey frames as a video (H.264).
-
-    Args:
-        path: a new file; its ending decides the container, such as `.mp4`.
-        frames: uint8 [T, Y, X].
-        rate: frames a second.
-    """
-    import av
-
-    with av.open(str(path), "w") as video:
-        stream = _add_stream(video, frames.shape[2], frames.shape[1], Fraction(rate))
-        for number, frame in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(frame, format="gray8")
-            picture.pts, picture.time_base = number, 1 / Fraction(rate)
-            video.mux(stream.encode(picture))
-        video.mux(stream.encode(None))
 
 
 def burn_in(source: Path, target: Path, captions: Sequence[str]) -> None:
@@ -58,6 +38,7 @@ def burn_in(source: Path, target: Path, captions: Sequence[str]) -> None:
         read = video.streams.video[0]
         size = read.codec_context.width, read.codec_context.height
         write = _add_stream(copy, *size, read.average_rate or Fraction(RATE))
+        write.codec_context.time_base = read.time_base or 1 / Fraction(RATE)
         sounds = {s: copy.add_stream_from_template(s) for s in video.streams.audio}
         number = 0
         for packet in video.demux(read, *sounds):
