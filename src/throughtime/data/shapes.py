@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-SHAPES = ("disc", "bar", "cross")
+SHAPES = ("bar", "post", "cross")
 NOTHING = "nothing"
 """The label of frames without a shape or dot."""
 
@@ -53,9 +53,9 @@ def _clip(
         x, y = draw.uniform(0.3, 0.7, 2) * (width, height)
         step_x, step_y = draw.uniform(-0.03, 0.03, 2) * (width, height)
         for age, t in enumerate(range(at, min(at + stay, num))):
-            form, radius = (kind, 0.3) if age < SHOWN else (0, 0.1)
+            form = kind if age < SHOWN else len(SHAPES)
             place = x + age * step_x, y + age * step_y
-            frames[t][_ink(form, *place, radius * min(width, height), frames)] = 220
+            frames[t][_ink(form, *place, 0.3 * min(width, height), frames)] = 220
             labels[t] = SHAPES[kind]
         at += stay + int(draw.integers(6, 10))
     return frames, labels
@@ -64,11 +64,9 @@ def _clip(
 def _ink(
     kind: int, x: float, y: float, radius: float, frames: NDArray[np.uint8]
 ) -> NDArray[np.bool_]:
-    """Which pixels a shape covers, [Y, X]."""
+    """Which pixels a shape covers, or a dot in place of a kind beyond them, [Y, X]."""
     rows, columns = np.indices(frames.shape[1:]) + 0.5
     right, down = np.abs(columns - x), np.abs(rows - y)
-    if kind == 0:
-        return np.asarray(np.hypot(right, down) <= radius)
     bar = (right <= radius) & (down <= radius / 3)
     post = (down <= radius) & (right <= radius / 3)
-    return np.asarray(bar if kind == 1 else bar | post)
+    return np.asarray((bar, post, bar | post, (right <= radius / 3) & (down <= radius / 3))[kind])
