@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -40,6 +41,8 @@ def join() -> Team:
         return Team()
     if not distributed.is_initialized():
         distributed.init_process_group("gloo")
+        # Its threads may not outlive the interpreter: they would abort the process now and then.
+        atexit.register(distributed.destroy_process_group)
     return Team(distributed.get_rank(), distributed.get_world_size())
 
 
