@@ -121,5 +121,13 @@ def test_other_numbers_of_captions_and_a_copy_that_is_there_are_refused(tmp_path
     for count in (4, 6):
         with pytest.raises(DataError, match=f"as many frames as captions, {count}"):
             burn_in(path, tmp_path / f"{count}.mp4", ["x"] * count)
+        assert not (tmp_path / f"{count}.mp4").exists()
     with pytest.raises(DataError, match="must be a new file"):
         burn_in(path, path, ["x"] * 5)
+
+
+def test_a_file_that_cannot_hold_the_copy_is_refused_and_not_left(tmp_path):
+    path = write_video(tmp_path / "a.mp4", ramp(5))
+    with pytest.raises(DataError, match=r"a kind of file that holds H\.264"):
+        burn_in(path, tmp_path / "b.webm", ["x"] * 5)
+    assert not (tmp_path / "b.webm").exists()
