@@ -63,9 +63,9 @@ def tiny(few=None, clips=None, model=None, **training):
 
 
 def test_moving_shapes_are_learnt_to_the_last_frame(tmp_path):
-    clips = ClipOptions(width=16, height=16)
-    model = VideoModel(hidden=32, layers=1, channels=8, features=64, dropout=0.1, causal=True)
-    training = VideoTraining(epochs=16, lr=0.01, warmup=20, jitter=0, threads=1, record_every=0)
+    clips = ClipOptions(width=12, height=10)
+    model = VideoModel(hidden=32, layers=1, channels=6, features=32, dropout=0.0, causal=True)
+    training = VideoTraining(epochs=12, lr=0.01, warmup=20, jitter=0, threads=1, record_every=0)
     video.train(VideoOptions(clips, model, training), tmp_path / "run", quiet)
     scores = [line for line in losses(tmp_path / "run") if line["kind"] == "validation"]
     assert max(line["share_right"] for line in scores) == 1
