@@ -152,9 +152,14 @@ def write_labels(
 
 
 def _label_input(model: Trained, as_json: bool) -> None:
+    import torch
+
     from throughtime.tasks.video_live import label_stream
 
-    for span in label_stream(model, sys.stdin.buffer):
+    torch.set_num_threads(1)  # a frame is too little to share: threads would wait for each other
+    # Without a buffer: a read would wait until it is full, and the labels with it.
+    source = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+    for span in label_stream(model, source):
         if as_json:
             line = {"time": round(span.start_s, 3), "label": span.label}
             print(json.dumps(line | {"probability": round(span.probability, 6)}), flush=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from throughtime.data.frame_cache import Store
 from throughtime.data.tables import read_table
-from throughtime.data.videos import is_features
+from throughtime.data.videos import is_features, say_size
 from throughtime.errors import DataError
 
 SHOWN = 3
@@ -154,8 +154,9 @@ def join(
             reason = f"{entry.path} must have a label a frame, it has {came} labels for "
             reason += f"{entry.frames} frames; mend the list."
         if not reason and entry.size != expected and not any_size:
-            reason = f"{entry.path} must have {expected[0]} x {expected[1]} pixels like the others,"
-            reason += f" it has {entry.size[0]} x {entry.size[1]}; convert it, or --any-size."
+            wanted, came_as = (say_size(size, entry.path) for size in (expected, entry.size))
+            reason = f"{entry.path} must have {wanted} like the others, it has {came_as}; convert "
+            reason += "it, or --any-size for videos."
         if reason:
             skipped[entry.path] = reason
         else:

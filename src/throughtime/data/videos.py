@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 RATE = 25.0
 """Frames a second of a video that does not say how many it has."""
 
-STEPS = 2
-"""Axes of a feature file, time and features."""
-
 
 @dataclass(frozen=True)
 class Frames:
@@ -58,6 +55,16 @@ def is_features(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() == ".npy"
 
 
+def say_size(size: tuple[int, int], path: str | os.PathLike[str]) -> str:
+    """The size of a clip in words.
+
+    Example:
+        >>> say_size((128, 64), "a.mp4"), say_size((512, 1), "a.npy")
+        ('128 x 64 pixels', '512 features')
+    """
+    return f"{size[0]} features" if is_features(path) else f"{size[0]} x {size[1]} pixels"
+
+
 def read_frames(path: Path, width: int, height: int) -> Frames:
     """All frames of a clip.
 
@@ -81,8 +88,8 @@ def read_frames(path: Path, width: int, height: int) -> Frames:
     sizes = {frame.size for frame in found}
     if len(sizes) > 1:
         raise DataError(
-            f"{path} must have one size throughout, it changes between {_say_sizes(sizes)}; "
-            "convert it."
+            f"{path} must have one size throughout, it changes between "
+            f"{' and '.join(say_size(size, path) for size in sorted(sizes))}; convert it."
         )
     times = np.array([frame.time_s for frame in found] + [found[-1].time_s + 1 / rate])
     return Frames(np.stack([frame.pixels for frame in found]), times, found[0].size)
@@ -157,7 +164,7 @@ def _read_features(path: Path) -> NDArray[np.float32]:
             f"{path} must be a .npy file of numbers [T, I], reading it gives: {error}; write it "
             "with numpy.save."
         ) from error
-    if found.ndim != STEPS or not found.size or found.dtype.kind not in "fiu":
+    if found.ndim != 2 or not found.size or found.dtype.kind not in "fiu":
         raise DataError(
             f"{path} must hold numbers [T, I] of one frame or more, got {found.dtype} "
             f"{list(found.shape)}; write it with numpy.save."
@@ -166,7 +173,3 @@ def _read_features(path: Path) -> NDArray[np.float32]:
         raise DataError(f"{path} must hold finite numbers, some are not; compute them again.")
     features: NDArray[np.float32] = found.astype(np.float32)
     return features
-
-
-def _say_sizes(sizes: set[tuple[int, int]]) -> str:
-    return " and ".join(f"{width} x {height}" for width, height in sorted(sizes))

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from throughtime import record
 from throughtime.bptt import Carry
 from throughtime.data.buckets import Buckets
-from throughtime.data.videos import Frames, is_features, read_frames
+from throughtime.data.videos import Frames, is_features, read_frames, say_size
 from throughtime.errors import DataError, RunError
 from throughtime.generators import seed_generators
 from throughtime.tasks.video_augment import augment
@@ -178,7 +178,7 @@ def predict(model: Model, path: Path) -> tuple[Labels, Frames]:
     return Labels(labels, clip.times.tolist(), likeliest.values.tolist()), clip
 
 
-def check_size(model: Model, size: tuple[int, int], name: object) -> None:
+def check_size(model: Model, size: tuple[int, int], name: str | Path) -> None:
     """Refuses a clip of another size than those that a model was trained on, if they had one.
 
     Raises:
@@ -186,10 +186,10 @@ def check_size(model: Model, size: tuple[int, int], name: object) -> None:
     """
     if size == model.size or (model.options.clips.any_size and not model.network.reads_features):
         return
-    width, height = model.size
+    expected, came = (say_size(one, name) for one in (model.size, size))
     raise DataError(
-        f"{name} must have {width} x {height} pixels like the clips of the training, it has "
-        f"{size[0]} x {size[1]}; crop or scale it, or train with --any-size."
+        f"{name} must have {expected} like those of the training, it has {came}; convert it, or "
+        "train on videos with --any-size."
     )
 
 
