@@ -29,8 +29,8 @@ class Entry:
     bytes: int
     """Of the file; -1 if there is none."""
 
-    mtime_ns: int
-    """When the file was changed last."""
+    changed_ns: int
+    """When the file or who may read it was changed last."""
 
     frames: int
     """T; 0 for a clip that cannot be used."""
@@ -92,10 +92,11 @@ def store_frames(
     known = _read_index(index)
     stamps = [_stamp(path) for path in paths]
     if known is not None:
-        if [(entry.bytes, entry.mtime_ns) for entry in known[0]] == stamps:
+        if [(entry.bytes, entry.changed_ns) for entry in known[0]] == stamps:
             if (found := _open(data, *known)) is not None:
                 return found
-        announce(f"The clips have changed since they were decoded into {data}.")
+        announce(f"The clips, or their frames in {data}, have changed since they were decoded.")
+        index.unlink()  # before the frames, which it no longer describes, are replaced
     announce(f"Decoding {len(paths):,} clips, once, into {data}")
     folder.mkdir(parents=True, exist_ok=True)
     entries, kept = _decode(paths, stamps, read, data)
@@ -110,7 +111,7 @@ def _stamp(path: Path) -> tuple[int, int]:
         found = path.stat()
     except OSError:
         return -1, 0
-    return found.st_size, found.st_mtime_ns
+    return found.st_size, found.st_ctime_ns
 
 
 def _decode(
