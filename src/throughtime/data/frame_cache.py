@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -122,28 +121,32 @@ def _decode(
 ) -> tuple[tuple[Entry, ...], dict[str, Any]]:
     """Decodes all clips into the file; returns the entries, and shape and type of a frame."""
     entries, shape, kind = [], None, np.dtype(np.uint8)
-    with tempfile.NamedTemporaryFile(dir=data.parent, prefix=".decoding-", delete=False) as part:
-        try:
+    part = data.with_name(f".{data.name}-{os.getpid()}")
+    try:
+        with part.open("wb") as opened:
             for path, stamp in zip(paths, stamps, strict=True):
                 try:
                     clip = read(path)
-                    if shape not in (None, clip.pixels.shape[1:]):
-                        raise DataError(
-                            f"{path} must have {shape} numbers a frame like the clips before it, "
-                            f"it has {clip.pixels.shape[1:]}; store the same features of all."
-                        )
+                    _check_shape(path, clip, shape)
                 except DataError as error:
                     entries.append(Entry(str(path), *stamp, 0, (0, 0), str(error)))
                     continue
                 shape, kind = clip.pixels.shape[1:], clip.pixels.dtype
-                clip.pixels.tofile(part)
+                clip.pixels.tofile(opened)
                 entries.append(Entry(str(path), *stamp, len(clip.pixels), clip.size))
-            part.flush()
-            os.replace(part.name, data)
-        except BaseException:
-            os.unlink(part.name)
-            raise
+        os.replace(part, data)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     return tuple(entries), {"format": FORMAT, "shape": list(shape or ()), "dtype": kind.name}
+
+
+def _check_shape(path: Path, clip: Frames, shape: tuple[int, ...] | None) -> None:
+    if shape not in (None, came := clip.pixels.shape[1:]):
+        raise DataError(
+            f"{path} must have {shape} numbers a frame like the clips before it, it has {came}; "
+            "store the same features of all."
+        )
 
 
 def _replace(file: Path, content: bytes) -> None:

@@ -128,7 +128,7 @@ class VideoTraining(LoopOptions):
     epochs: int = 20
     """Passes over the training clips."""
 
-    lr: float = 0.001
+    lr: float = 0.002
     """Learning rate at its highest."""
 
     weight_decay: float = 0.05
