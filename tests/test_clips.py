@@ -182,6 +182,15 @@ def test_features_are_clips_too(tmp_path):
         )
 
 
+@pytest.mark.parametrize("any_size", [False, True])
+def test_features_cannot_stand_in_for_videos(any_size, listed, tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((2, 4)))
+    features, videos = write_list(tmp_path, [("a.npy", ["x", "y"])], "f.jsonl"), listed
+    for path, size, what in ((features, (12, 8), "12 x 8 pixels"), (videos, (4, 0), "4 features")):
+        with pytest.raises(DataError, match=f"must have {what} like the others"):
+            read_clips([str(path)], options(tmp_path, any_size=any_size), quiet, size)
+
+
 def test_labels_that_the_training_had_not_are_refused_with_counts():
     clips = draw_clips(ClipOptions(width=8, height=8), 0)
     with pytest.raises(DataError, match=r"nothing, bar, .* frames have others: 'cross' \("):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from throughtime.data.frame_cache import Store
 from throughtime.data.tables import read_table
-from throughtime.data.videos import is_features, say_size
+from throughtime.data.videos import is_alike, is_features, say_size
 from throughtime.errors import DataError
 
 SHOWN = 3
@@ -153,8 +153,8 @@ def join(
         if not reason and entry.frames != (came := len(listed.labels[i])):
             reason = f"{entry.path} must have a label a frame, it has {came} labels for "
             reason += f"{entry.frames} frames; mend the list."
-        if not reason and entry.size != expected and not any_size:
-            wanted, came_as = (say_size(size, entry.path) for size in (expected, entry.size))
+        if not reason and not is_alike(entry.size, expected, any_size):
+            wanted, came_as = (say_size(size) for size in (expected, entry.size))
             reason = f"{entry.path} must have {wanted} like the others, it has {came_as}; convert "
             reason += "it, or --any-size for videos."
         if reason:

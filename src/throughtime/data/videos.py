@@ -33,7 +33,7 @@ class Frames:
     """When each frame begins, in seconds, and when the last one ends, [T + 1]."""
 
     size: tuple[int, int]
-    """Width and height before scaling; (I, 1) for features."""
+    """Width and height before scaling; (I, 0) for features."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,19 @@ def is_features(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() == ".npy"
 
 
-def say_size(size: tuple[int, int], path: str | os.PathLike[str]) -> str:
+def say_size(size: tuple[int, int]) -> str:
     """The size of a clip in words.
 
     Example:
-        >>> say_size((128, 64), "a.mp4"), say_size((512, 1), "a.npy")
+        >>> say_size((128, 64)), say_size((512, 0))
         ('128 x 64 pixels', '512 features')
     """
-    return f"{size[0]} features" if is_features(path) else f"{size[0]} x {size[1]} pixels"
+    return f"{size[0]} x {size[1]} pixels" if size[1] else f"{size[0]} features"
+
+
+def is_alike(size: tuple[int, int], expected: tuple[int, int], any_size: bool) -> bool:
+    """Whether a clip can stand beside others: of their size, or a video if any size will do."""
+    return size == expected or (any_size and bool(size[1] and expected[1]))
 
 
 def read_frames(path: Path, width: int, height: int) -> Frames:
@@ -79,7 +84,7 @@ def read_frames(path: Path, width: int, height: int) -> Frames:
     if is_features(path):
         features = _read_features(path)
         times = np.arange(len(features) + 1) / RATE
-        return Frames(features, times, (features.shape[1], 1))
+        return Frames(features, times, (features.shape[1], 0))
     with open_video(path) as video:
         rate = float(video.streams.video[0].average_rate or RATE)
         found = list(iterate_frames(video, width, height, path))
@@ -89,7 +94,7 @@ def read_frames(path: Path, width: int, height: int) -> Frames:
     if len(sizes) > 1:
         raise DataError(
             f"{path} must have one size throughout, it changes between "
-            f"{' and '.join(say_size(size, path) for size in sorted(sizes))}; convert it."
+            f"{' and '.join(say_size(size) for size in sorted(sizes))}; convert it."
         )
     times = np.array([frame.time_s for frame in found] + [found[-1].time_s + 1 / rate])
     return Frames(np.stack([frame.pixels for frame in found]), times, found[0].size)

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from throughtime import record
 from throughtime.bptt import Carry
 from throughtime.data.buckets import Buckets
-from throughtime.data.videos import Frames, is_features, read_frames, say_size
+from throughtime.data.videos import Frames, is_alike, is_features, read_frames, say_size
 from throughtime.errors import DataError, RunError
 from throughtime.generators import seed_generators
 from throughtime.tasks.video_augment import augment
@@ -184,9 +184,9 @@ def check_size(model: Model, size: tuple[int, int], name: str | Path) -> None:
     Raises:
         DataError: as said.
     """
-    if size == model.size or (model.options.clips.any_size and not model.network.reads_features):
+    if is_alike(size, model.size, model.options.clips.any_size):
         return
-    expected, came = (say_size(one, name) for one in (model.size, size))
+    expected, came = (say_size(one) for one in (model.size, size))
     raise DataError(
         f"{name} must have {expected} like those of the training, it has {came}; convert it, or "
         "train on videos with --any-size."

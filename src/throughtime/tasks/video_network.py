@@ -89,8 +89,7 @@ class Labeller(nn.Module):
         logits_t = W_o D(y_t) + b_o
 
     A causal network has one direction. Without a cell y_t = D(f_t): the same network without
-    recurrence. Beyond the ends of a clip the
-    encoder sees the grey of a normalised frame, 0.
+    recurrence. Beyond the ends of a clip the encoder sees the grey of a normalised frame, 0.
 
     Args:
         frame: axes of a frame, [Y, X], or [I] for stored features.
