@@ -63,7 +63,7 @@ def train_video(
     Ctrl-C saves and stops; throughtime train --resume RUN goes on from there.
 
     Args:
-        paths: Lists of labelled clips; none: generated clips, learnt in seconds.
+        paths: Lists of labelled clips; none: generated clips, learnt in a minute.
         out: New folder for the run. [default: runs/video-DATE-TIME]
         config: YAML file of settings named like the flags, or the config.yaml of a run.
             A flag that is given wins over the file.
