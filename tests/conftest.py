@@ -24,6 +24,14 @@ def fixed_seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def fresh_compiler():
+    """A compiler that no other test has used: it counts compilations of a function, up to eight."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
 @pytest.fixture(scope="session")
 def text(tmp_path_factory):
     """A file of twelve lines."""

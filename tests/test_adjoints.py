@@ -10,7 +10,7 @@ from test_option_paths import COMPILED, trainings
 
 from throughtime import native
 from throughtime.layers.unroll import unroll_direction_steps
-from throughtime.native.adjoints import Adjoints
+from throughtime.native.trace import Adjoints, Trace
 from throughtime.native.twins import inner_of
 from throughtime.sequences import WHOLE, Rows, read_rows
 
@@ -75,12 +75,16 @@ def by_autograd(cells, x, start, rows):
     return [torch.stack(parts, dim=1) for parts in zip(*by_direction, strict=True)]
 
 
+def gradients_of(trace):
+    return trace.adjoints.dh, trace.adjoints.dc, trace.adjoints.dz
+
+
 def handed_out(cells, x, start, rows):
     """The same from the kernel."""
-    adjoints = Adjoints()
-    found = native.run_layer_steps(unroll_direction_steps, cells, x, start, rows, adjoints)
+    trace = Trace(Adjoints())
+    found = native.run_layer_steps(unroll_direction_steps, cells, x, start, rows, trace)
     combined(flat(found[:2])).backward()
-    return [part for part in (adjoints.dh, adjoints.dc, adjoints.dz) if part is not None]
+    return [part for part in gradients_of(trace) if part is not None]
 
 
 def check(cells, x, rows=WHOLE):
@@ -138,13 +142,13 @@ def test_padding_has_none_and_a_later_pass_its_own(case):
     x = drawn(T, B, I)
     rows = read_rows([2, T, 0], None, x, False)
     cells = case.make()._cells_for(x, rows)[0]
-    adjoints, start = Adjoints(), start_of(cells, B)
-    states, _, _ = native.run_layer_steps(unroll_direction_steps, cells, x, start, rows, adjoints)
-    assert adjoints == Adjoints()
+    trace, start = Trace(Adjoints()), start_of(cells, B)
+    states, _, _ = native.run_layer_steps(unroll_direction_steps, cells, x, start, rows, trace)
+    assert gradients_of(trace) == (None, None, None)
     found = []
     for scale in (1, -2):
         (scale * states.h.sum()).backward(retain_graph=True)
-        found.append([adjoints.dh, adjoints.dz])
+        found.append([trace.adjoints.dh, trace.adjoints.dz])
     for first, second in zip(*found, strict=True):
         assert torch.equal(second, -2 * first)
         by_row = first.unflatten(0, (T, B)).abs().amax(dim=(2, 3, *range(4, first.dim() + 1)))
@@ -157,10 +161,8 @@ def test_gradients_have_the_same_bits_whether_they_are_handed_out(case):
     cells = case.make(bidirectional=True, hidden_size=37)._cells_for(x, WHOLE)[0]
     start, gradients = start_of(cells, B), []
     weights = [w for cell in cells for w in vars(inner_of(cell)).values() if is_trained(w)]
-    for adjoints in (None, Adjoints()):
-        (h, *_), *_ = native.run_layer_steps(
-            unroll_direction_steps, cells, x, start, WHOLE, adjoints
-        )
+    for trace in (None, Trace(Adjoints())):
+        (h, *_), *_ = native.run_layer_steps(unroll_direction_steps, cells, x, start, WHOLE, trace)
         inputs = [x, *start, *weights]
         gradients.append(torch.autograd.grad(combined([h]), inputs, materialize_grads=True))
     assert all(map(torch.equal, *gradients))
@@ -170,13 +172,13 @@ def test_gradients_have_the_same_bits_whether_they_are_handed_out(case):
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_a_pass_that_is_differentiated_or_batched_leaves_none(case, options):
     x = drawn(T, B, I)
-    cells, adjoints = case.make().cells()[0], Adjoints()
-    states, _, _ = native.run_layer_steps(unroll_direction_steps, cells, x, None, WHOLE, adjoints)
+    cells, trace = case.make().cells()[0], Trace(Adjoints())
+    states, _, _ = native.run_layer_steps(unroll_direction_steps, cells, x, None, WHOLE, trace)
     dh = torch.ones_like(states.h)
     torch.autograd.grad(states.h, x, dh, retain_graph=True)
-    assert adjoints.dz is not None
+    assert trace.adjoints.dz is not None
     torch.autograd.grad(states.h, x, dh[None] if "is_grads_batched" in options else dh, **options)
-    assert adjoints == Adjoints()
+    assert gradients_of(trace) == (None, None, None)
 
 
 @pytest.mark.parametrize("case", [*CASES, *LSTMS], ids=name_of)

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     },
     "tasks": {
         *("errors", "axes", "generators", "cells", "native", "layers", "init", "bptt"),
-        *("data", "record", "decode", "instruments", "web", "training"),
+        *("data", "record", "decode", "stream", "instruments", "web", "training"),
     },
     "bench": {"errors", "cells", "native", "layers", "stream", "onnx"},
     "cli": {

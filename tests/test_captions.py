@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from throughtime.data.captions import read_captioned
-from throughtime.data.pictures import hash_of, read_picture
 from throughtime.data.drawn_shapes import COLOURS, shapes
+from throughtime.data.pictures import hash_of, read_picture
 from throughtime.errors import DataError, OptionError, PackageError, RunError
 from throughtime.record.feature_file import FeatureFile
 from throughtime.tasks.captioning_encoders import open_encoder

@@ -21,7 +21,8 @@ from throughtime.instruments import (
 )
 from throughtime.instruments.dataset import DIRECTIONS
 from throughtime.instruments.figures_units import found_units_figure
-from throughtime.layers.run import Run
+from throughtime.layers.observer import Watched
+from throughtime.layers.trace import Trace
 from throughtime.sequences import WHOLE
 
 H, N = 6, 400
@@ -35,8 +36,10 @@ def reading_of(values, tokens=TEXT, rows=1):
     x = torch.zeros(len(tokens) // rows, rows, 1).double()
     h = torch.as_tensor(values).T.reshape(rows, -1, len(values)).transpose(0, 1)
     states = tt.cells.HiddenState(h[:, :, None].contiguous())
-    run = Run(layer.cells()[0], x, None, WHOLE, states)
-    recording = Recording("", 0, [LayerRecording(run, None, {"states"})])
+    trace = Trace(wants_gradients=False)
+    trace.see(states)
+    seen = Watched(layer.cells()[0], x, None, WHOLE, trace, None, False)
+    recording = Recording("", 0, [LayerRecording(seen, None, {"states"})])
     return Reading(list(tokens), SimpleNamespace(recording=lambda name, call: recording))
 
 

@@ -179,6 +179,7 @@ def test_copies_and_pickles_compute_the_same(case):
 
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.long)])
 @each_case
+@pytest.mark.usefixtures("fresh_compiler")
 def test_each_layer_compiles_into_one_graph(case, backend):
     ours, theirs = case.pair(num_layers=2, bidirectional=True)
     x = torch.randn(T, B, I, dtype=torch.float64, requires_grad=True)

@@ -198,6 +198,7 @@ def test_autocast_changes_no_number(case):
 
 
 @each_case
+@pytest.mark.usefixtures("fresh_compiler")
 def test_an_exported_layer_computes_the_same(case):
     ours, _ = case.pair()
     x = torch.randn(T, B, I, dtype=torch.float64)

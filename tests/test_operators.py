@@ -12,6 +12,8 @@ from throughtime.sequences import Rows
 each_case = pytest.mark.parametrize("case", CASES, ids=name_of)
 LSTM = CASES[2]
 
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
+
 
 def name_of_kernel(case):
     return case.name.replace("rnn", "elman").replace("-", "_")

@@ -115,6 +115,7 @@ def test_gradients_of_an_option_agree_with_finite_differences(case):
 
 
 @each_case
+@pytest.mark.usefixtures("fresh_compiler")
 def test_an_option_compiles_without_a_graph_break(case):
     layer = case.make().eval()
     x = torch.randn(2, B, I, dtype=torch.float64)

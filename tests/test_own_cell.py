@@ -142,6 +142,8 @@ def test_gradients_per_row_go_through_a_layer_of_ones_own():
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.usefixtures("fresh_compiler")
+@pytest.mark.usefixtures("fresh_compiler")
 def test_a_layer_of_ones_own_is_compiled_and_exported(bidirectional):
     layer = own_layer(I, H, num_layers=2, bidirectional=bidirectional, dtype=DTYPE).eval()
     x, lengths = drawn(T, B, I), torch.tensor([3, 5, 0])

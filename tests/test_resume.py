@@ -111,10 +111,18 @@ def test_a_run_killed_within_a_write_goes_on_to_the_same_bits(whole, tmp_path, m
 
 @pytest.mark.parametrize(
     "changes",
-    [{"workers": 2}, {"reach": 12}, {"optimizer": "sgd", "lr": 0.5}, {"patience": 1, "lr": 0.5}],
+    [
+        {"workers": 2},
+        {"reach": 12},
+        {"optimizer": "sgd", "lr": 0.5},
+        {"patience": 1, "lr": 0.5},
+        {"average": 0.9},
+    ],
     ids=lambda changes: "-".join(changes),
 )
-def test_workers_reach_descent_and_patience_resume_to_the_same_bits(tmp_path, monkeypatch, changes):
+def test_workers_reach_descent_patience_and_average_resume_to_the_same_bits(
+    tmp_path, monkeypatch, changes
+):
     options = tiny_options(tmp_path, **changes)
     train(options, tmp_path / "whole", quiet)
     with monkeypatch.context() as patched, pytest.raises(Killed):

@@ -287,6 +287,7 @@ def test_transforms_see_everything(case):
     assert worst_error([tangent], [(expected[0] * xs[1]).sum()]) < 1e-10
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 def test_a_compiled_function_sees_everything():
     layer, x = CASES[2].make(), drawn(2, B, I)
     run = everything_of(layer, reset=RESET[:2])

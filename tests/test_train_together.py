@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from clip_files import write_shapes
 
 from throughtime.record import read_metrics, read_weights
 
@@ -39,6 +40,40 @@ for count in (7, 2, 1):
 if join().rank == 0:
     torch.save(found, sys.argv[1])
 """
+VIDEO = """
+import sys, torch, numpy as np
+from torch.nn.functional import cross_entropy
+from throughtime.tasks.video_clips import draw_clips, encode
+from throughtime.tasks.video_network import Labeller
+from throughtime.tasks.video_options import ClipOptions, VideoModel
+from throughtime.training.processes import add_up, add_up_gradients, join, part_of_mean
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+clips = draw_clips(ClipOptions(width=9, height=8), 0)
+network = Labeller((8, 9), 4, VideoModel(hidden=3, channels=2, features=5, dropout=0.0)).double()
+encoded = encode(clips, tuple(clips.counts()), "the clips")
+found = []
+for count in (5, 2, 1):
+    batch = encoded.batch(np.arange(count), join())
+    losses = cross_entropy(network(batch.frames, batch.lengths), batch.classes, reduction="none")
+    loss = part_of_mean(losses.sum(), torch.tensor(float(len(losses))))
+    network.zero_grad()
+    loss.backward()
+    add_up_gradients(network)
+    found += [add_up([loss.detach()])[0], *(p.grad.clone() for p in network.parameters())]
+if join().rank == 0:
+    torch.save(found, sys.argv[1])
+"""
+CACHE = """
+import sys
+from throughtime.tasks.video_clips import read_clips
+from throughtime.tasks.video_options import ClipOptions
+
+said = []
+read_clips([sys.argv[1]], ClipOptions(width=8, height=8, cache=sys.argv[2]), said.append)
+print(len(said))
+"""
 TRAIN = """
 import sys
 from throughtime.cli import main
@@ -68,9 +103,10 @@ def run_together(count, script, *words):
 
 
 @pytest.mark.long
-def test_the_gradient_of_two_processes_is_that_of_one_with_the_joined_batch(tmp_path):
+@pytest.mark.parametrize("script", [SCRIPT, VIDEO])
+def test_the_gradient_of_two_processes_is_that_of_one_with_the_joined_batch(script, tmp_path):
     for count in (1, 2):
-        run_together(count, SCRIPT, tmp_path / str(count))
+        run_together(count, script, tmp_path / str(count))
     one, two = (torch.load(tmp_path / str(count)) for count in (1, 2))
     assert one[1].abs().max() > 1e-3
     for ours, theirs in zip(one, two, strict=True):
@@ -94,3 +130,10 @@ def test_two_processes_train_the_network_that_one_does_and_go_on_to_the_same_bit
     assert read_weights(tmp_path / "whole")["readout.weight"].equal(
         read_weights(tmp_path / "stopped")["readout.weight"]
     )
+
+
+@pytest.mark.long
+def test_one_of_two_processes_decodes_clips_and_both_read_them(tmp_path):
+    path = write_shapes(tmp_path, 3)
+    printed = run_together(2, CACHE, path, tmp_path / "cache")
+    assert [int(lines) for lines in printed] == [1, 0]

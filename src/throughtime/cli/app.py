@@ -21,6 +21,7 @@ from throughtime.cli import (
     sentiment,
     train,
     use,
+    video,
 )
 from throughtime.cli.settings import fill_from_file
 from throughtime.errors import ThroughtimeError
@@ -58,6 +59,11 @@ train.app.command(
     captioning.train_captioning,
     name="captioning",
     usage="Usage: throughtime train captioning [OPTIONS] [PATHS...]",
+)
+train.app.command(
+    video.train_video,
+    name="video",
+    usage="Usage: throughtime train video [OPTIONS] [PATHS...]",
 )
 train.app.command(memory.train_adding, name="adding")
 train.app.command(memory.train_copy, name="copy")

@@ -19,8 +19,8 @@ from throughtime.tasks.options import (
     TrainingOptions,
 )
 
-RUN, TEXT, PROBLEM, MODEL, TRAINING = (
-    Group.create_ordered(name) for name in ("Run", "Text", "Problem", "Model", "Training")
+RUN, TEXT, PROBLEM, CLIPS, MODEL, TRAINING = (
+    Group.create_ordered(name) for name in ("Run", "Text", "Problem", "Clips", "Model", "Training")
 )
 SECTIONS = {"text": TextOptions, "model": ModelOptions, "training": TrainingOptions}
 """The parts of a run's options, as its configuration file names them."""

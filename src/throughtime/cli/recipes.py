@@ -11,8 +11,9 @@ from throughtime.tasks.memory_options import Task
 from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK
 from throughtime.tasks.sentiment_options import SENTIMENT
+from throughtime.tasks.video_options import VIDEO
 
-TASKS = (TASK, *get_args(Task), MNIST, SENTIMENT, CAPTIONING)
+TASKS = (TASK, *get_args(Task), MNIST, SENTIMENT, CAPTIONING, VIDEO)
 """What can be trained, by the names of the command line and the run folder."""
 
 
@@ -61,6 +62,10 @@ def recipe_of(run: Path) -> Recipe:
         from throughtime.cli import captioning
 
         return captioning
+    if task == VIDEO:
+        from throughtime.cli import video
+
+        return video
     raise RunError(
         f"the run must be of the task {', '.join(TASKS)}, {run} is of {task}; update throughtime."
     )
@@ -74,4 +79,6 @@ def refuse_to_predict(run: Path, task: str, instead: str) -> RunError:
         task: what it is of.
         instead: what to do.
     """
-    return RunError(f"predict must get a run of {SENTIMENT}, {run} is of {task}; {instead}.")
+    return RunError(
+        f"predict must get a run of {SENTIMENT} or {VIDEO}, {run} is of {task}; {instead}."
+    )

@@ -90,8 +90,8 @@ def resume(run: Path) -> int:
 
 def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     """Prints how well a run tells texts apart, and draws what it took for what."""
+    from throughtime.tasks.confusion import draw_confusion
     from throughtime.tasks.sentiment import evaluate
-    from throughtime.tasks.sentiment_score import draw_confusion
 
     found = evaluate(run, paths)
     print(f"{found.share_right:8.2%}  accuracy")
@@ -102,7 +102,7 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     print("\n" + "is \\ taken for".rjust(width + 6), *(c.rjust(width) for c in found.classes))
     for name, row, f1 in zip(found.classes, found.confusion, found.f1, strict=True):
         print(name.rjust(width + 6), *(f"{n:,}".rjust(width) for n in row), f"  F1 {f1:.4f}")
-    print(f"\nThe picture: {draw_confusion(found, run / 'confusion')}")
+    print(f"\nThe picture: {draw_confusion(found, run / 'confusion', 'texts')}")
 
 
 def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:

@@ -18,7 +18,7 @@ from throughtime.cli.recipes import TASKS
 from throughtime.errors import OptionError, RunError
 from throughtime.tasks.options import TASK, read_options
 
-PARTS = ("text", "problem", "model", "training")
+PARTS = ("text", "problem", "clips", "model", "training")
 """The parts of the options of any task, as a run's configuration names them."""
 
 _OWN = ("--config", "--resume", "--out")  # where a run is read and written is no setting

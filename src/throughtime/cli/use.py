@@ -15,9 +15,9 @@ def evaluate(run: Path, /, *paths: str) -> None:
 
     Args:
         run: Folder of a run.
-        paths: Texts for a language model, tables of labelled texts for sentiment,
-            lists of pictures with captions for captioning; none: what the
-            run chose its weights on, and for MNIST the test images.
+        paths: Texts for a language model, tables of labelled texts for sentiment, lists of
+            pictures with captions for captioning, lists of clips for video; none: what the run
+            chose its weights on, and for MNIST the test images.
     """
     recipe_of(run).evaluate(run, paths)
 
@@ -28,17 +28,27 @@ def predict(
     *paths: str,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     explain: Annotated[bool, Parameter(negative=())] = False,
+    srt: Path | None = None,
+    burn: Path | None = None,
 ) -> None:
-    """Say what a run takes each text for, or sees in each picture, a line each.
+    """Say what a run takes each text or frame for, or sees in each picture, a line each.
 
     Args:
         run: Folder of a run.
-        paths: Files: a text a line, or a table of texts; pictures, or lists of them; none: the
-            standard input, a text or the name of a picture a line.
+        paths: Files: a text a line, or a table of texts; pictures, or lists of them; clips. None:
+            the standard input, a text or the name of a picture a line, or a video whose frames
+            are labelled as they come.
         as_json: Print a JSON object a line, with all that is known of the answer.
         explain: Say how many nats each word adds to the answer's log-probability, or draw where
             the network looked for each word of a caption.
+        srt: Folder for subtitles of each clip, in SubRip's format (video alone).
+        burn: Folder for a copy of each clip with the labels in its pictures (video alone).
     """
+    if srt is not None or burn is not None:
+        from throughtime.cli.video import write_labels
+
+        write_labels(run, paths, as_json, srt, burn)
+        return
     recipe_of(run).predict(run, paths, as_json, explain)
 
 

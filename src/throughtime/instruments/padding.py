@@ -46,9 +46,7 @@ def padded_run(run: Run, order: Tensor | None) -> Run:
     cells = [_padded_cell(cell, run.rows, order) for cell in run.cells]
     dropped = None if run.dropped is None else pad(run.dropped)
     rows = Rows(lengths=lengths)
-    return Run(
-        cells, pad(run.x), start, rows, states, gates, run.adjoints, dropped, run.is_residual
-    )
+    return Run(cells, pad(run.x), start, rows, states, gates, dropped, run.is_residual)
 
 
 def _padded_cell(cell: Any, rows: Rows, order: Tensor | None) -> Any:

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from throughtime.cells import AnyCell, Inside, Zoneout
 from throughtime.errors import OptionError
+from throughtime.instruments.keep import PARTS
 from throughtime.instruments.padding import padded, padded_run
-from throughtime.layers.adjoints import Adjoints, spread
+from throughtime.layers.observer import Watched
 from throughtime.layers.run import Run
+from throughtime.layers.trace import Adjoints, Trace, spread
 
 _SOURCES = ("inputs", "states", "weights")
 
@@ -40,22 +42,34 @@ class LayerRecording:
 
     Zeros where a row has no step. Gradients are those of the last backward pass through the call.
 
+    It is made at every step of a training that is watched: views and the like wait until somebody
+    asks.
+
     Args:
-        run: what the layer computed, with its graph.
+        seen: the call.
         order: of packed rows, see `Observer.see`.
         what: the parts to keep, of `keep.PARTS`.
     """
 
-    def __init__(self, run: Run, order: Tensor | None, what: Collection[str]) -> None:
-        self._what, self._order = frozenset(what), order
-        self._adjoints = run.adjoints
-        kept = _detached(run, "weights" in what)
-        self._inside = None
-        if not self._what.issuperset(_SOURCES) and self._what & {"gates", "pre_activations"}:
-            if kept.gates is None or "pre_activations" in what:
-                self._inside = padded_run(kept, order).inside()
-        self._run = _without(kept, self._what)
+    def __init__(self, seen: Watched, order: Tensor | None, what: Collection[str]) -> None:
+        self._what, self._order, self._adjoints = what, order, seen.trace.adjoints
+        start = None if seen.start is None else type(seen.start)(*[f.detach() for f in seen.start])
+        with torch.no_grad():  # so that a copy has no graph
+            cells = [_copy(cell, "weights" in what) for cell in seen.cells]
+        self._seen = seen._replace(cells=cells, x=seen.x.detach(), start=start)
+        self._inside: Inside | None = None
+        self._kept = [self._seen.x, *seen.trace.kept] if len(what) == len(PARTS) else self._sift()
         self._versions = self._count_changes()
+
+    def _sift(self) -> list[Tensor]:
+        """Forgets what is not to be kept, once what is has been computed from it."""
+        run, what = self._run, set(self._what)
+        if not what.issuperset(_SOURCES) and what & {"gates", "pre_activations"}:
+            if run.gates is None or "pre_activations" in what:
+                self._inside = padded_run(run, self._order).inside()
+        run = self._run = _without(run, what)
+        self._seen = self._seen._replace(x=run.x, dropped=run.dropped, trace=Trace(False))
+        return [run.x, *run.states, *([] if run.gates is None else [run.gates])]
 
     @property
     def run(self) -> Run:
@@ -93,12 +107,12 @@ class LayerRecording:
     @property
     def num_directions(self) -> int:
         """D."""
-        return len(self._run.cells)
+        return len(self._seen.cells)
 
     @property
     def is_open(self) -> bool:
         """Whether the layer's cells show their gates."""
-        return all(hasattr(cell, "inside") for cell in self._run.cells)
+        return all(hasattr(cell, "inside") for cell in self._seen.cells)
 
     @property
     def has_gradients(self) -> bool:
@@ -129,9 +143,8 @@ class LayerRecording:
 
         What came to h_t through the layer's own later steps is not in it.
         """
-        adjoints = self._need_gradients()
-        h = self._whole.states[0]
-        return torch.zeros_like(h) if adjoints.dy is None else self._padded(adjoints.dy)
+        dy, h = self._need_gradients().dy, self._whole.states[0]
+        return torch.zeros_like(h) if dy is None else self._padded(dy).reshape(h.shape)
 
     @property
     def dstates(self) -> Any:
@@ -150,13 +163,21 @@ class LayerRecording:
     def dpre_activations(self) -> dict[str, Tensor]:
         """dL/d of every pre-activation by its gate, [T, B, D, H]."""
         adjoints, c_or_h = self._need_gradients(), self._whole.states[-1]
-        if adjoints.kernel.dz is not None:
-            return self._run.by_gate(self._of_kernel(adjoints.kernel.dz))
+        if (dz := adjoints.kernel.dz) is not None:
+            return self._run.by_gate(self._of_kernel(dz))
         names = adjoints.notes[0].pre_activations
         return {
             name: self._of_notes([notes.pre_activations[name] for notes in adjoints.notes], c_or_h)
             for name in names
         }
+
+    @cached_property
+    def _run(self) -> Run:
+        seen = self._seen
+        lead = seen.x.shape[:-1]
+        states, gates = seen.trace.states(lead), seen.trace.gates(lead)
+        others = seen.dropped, seen.is_residual
+        return Run(seen.cells, seen.x, seen.start, seen.rows, states, gates, *others)
 
     @cached_property
     def _whole(self) -> Run:
@@ -169,11 +190,11 @@ class LayerRecording:
         return self._inside
 
     def _padded(self, sequence: Tensor) -> Tensor:
-        return padded(sequence, self._run.rows, self._order)
+        return padded(sequence, self._seen.rows, self._order)
 
     def _of_kernel(self, numbers: Tensor) -> Tensor:
         """What the kernel handed out, [N, D, ·], as [T, B, D, ·]."""
-        return self._padded(numbers.view(*self._run.x.shape[:-1], *numbers.shape[1:]))
+        return self._padded(numbers.view(*self._seen.x.shape[:-1], *numbers.shape[1:]))
 
     def _of_notes(self, steps: Sequence[dict[int, Tensor]], like: Tensor) -> Tensor:
         """What the loop noted, as a sequence like the one given, [T, B, D, ·]."""
@@ -205,20 +226,10 @@ class LayerRecording:
         return self._adjoints
 
     def _count_changes(self) -> list[int]:
-        run = self._run
-        kept = [run.x, *run.states, *([] if run.gates is None else [run.gates])]
-        return [tensor._version for tensor in kept if not tensor.is_inference()]
+        return [tensor._version for tensor in self._kept if not tensor.is_inference()]
 
 
-def _detached(run: Run, copies_weights: bool) -> Run:
-    """The same numbers without their graph."""
-    start = None if run.start is None else type(run.start)(*(f.detach() for f in run.start))
-    states = type(run.states)(*(field.detach() for field in run.states))
-    cells = [_copy(cell, copies_weights) for cell in run.cells]
-    return run._replace(cells=cells, x=run.x.detach(), start=start, states=states, adjoints=None)
-
-
-def _without(run: Run, what: frozenset[str]) -> Run:
+def _without(run: Run, what: Collection[str]) -> Run:
     """The run with nothing but shapes where numbers are not to be kept."""
     if "inputs" not in what:
         run = run._replace(x=_shape_of(run.x), dropped=None)
@@ -238,7 +249,9 @@ def _copy(cell: Any, copies_weights: bool) -> Any:
         return replace(cell, cell=_copy(cell.cell, copies_weights))
     if isinstance(cell, nn.Module):
         return copy.deepcopy(cell).requires_grad_(False) if copies_weights else cell
-    own = {n: value.detach() for n, value in vars(cell).items() if isinstance(value, Tensor)}
-    if copies_weights:
-        own = {name: value.clone() for name, value in own.items()}
-    return replace(cell, **own)
+    own = {n: value for n, value in vars(cell).items() if isinstance(value, Tensor)}
+    for name, value in own.items():
+        own[name] = value.clone() if copies_weights else value.detach()
+    copied = object.__new__(type(cell))  # `replace` would check again what is as it was
+    vars(copied).update(vars(cell), **own)
+    return copied

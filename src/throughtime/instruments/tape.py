@@ -16,7 +16,7 @@ from throughtime.instruments.recording import LayerRecording, Recording
 from throughtime.instruments.torch_layers import TorchWatch
 from throughtime.layers import Recurrent
 from throughtime.layers.conversion import twin_of
-from throughtime.layers.run import Run
+from throughtime.layers.observer import Watched
 
 if TYPE_CHECKING:
     import xarray
@@ -177,9 +177,9 @@ class Tape:
             found[:] = [recording for recording in found if recording.step >= oldest]
         return True
 
-    def add(self, name: str, runs: Sequence[Run], order: Tensor | None) -> None:
+    def add(self, name: str, seen: Sequence[Watched], order: Tensor | None) -> None:
         """Keeps one call of a module."""
-        layers = [LayerRecording(run, order, self._keep.what) for run in runs]
+        layers = [LayerRecording(layer, order, self._keep.what) for layer in seen]
         self._recordings[name].append(Recording(name, self._next[name] - 1, layers))
 
 
@@ -197,10 +197,10 @@ class Spot:
         """Whether the tape keeps the call that begins."""
         return self._tape is not None and self._tape.begin_call(self._name)
 
-    def see(self, runs: Sequence[Run], order: Tensor | None) -> None:
+    def see(self, layers: Sequence[Watched], order: Tensor | None) -> None:
         """Puts what every layer computed on the tape."""
         if self._tape is not None:
-            self._tape.add(self._name, runs, order)
+            self._tape.add(self._name, layers, order)
 
     def begin_step(self, *_: Any) -> None:
         """Where the spot is the model itself: its forward call begins."""

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.layers.conversion import twin_of
-from throughtime.layers.observer import Observer
-from throughtime.layers.run import Run
+from throughtime.layers.observer import Observer, Watched
 
 
 class TorchWatch:
@@ -73,8 +72,8 @@ class _Second:
     def wants(self) -> bool:
         return True
 
-    def see(self, runs: Sequence[Run], order: Tensor | None) -> None:
-        self._observer.see(runs, order)
+    def see(self, layers: Sequence[Watched], order: Tensor | None) -> None:
+        self._observer.see(layers, order)
 
 
 def _go_back(results: Sequence[Tensor], x: Tensor, grads: Sequence[Tensor | None]) -> None:

@@ -24,7 +24,7 @@ from throughtime.layers.checks import (
     match_autocast,
     refuse_rows,
 )
-from throughtime.layers.observer import Observer
+from throughtime.layers.observer import Observer, Watch
 from throughtime.layers.run import Run
 from throughtime.layers.stack import run_stack
 from throughtime.layers.states import States
@@ -213,14 +213,13 @@ class Recurrent(nn.Module):
             x = drop(x, self.input_dropout)
         dropout = self.dropout if self.training else 0.0
         cells = self._cells_for(x, rows)
-        observers: list[Observer] = []
+        watch = None
         if self._observers:
             observers = [observer for observer in self._observers if observer.wants()]
-            runs = [] if observers and runs is None else runs
-        is_watched = bool(observers) and any(watcher.wants_gradients for watcher in observers)
-        y, final = run_stack(cells, x, states, rows, dropout, self.residual, runs, is_watched)
-        for observer in observers:
-            observer.see(runs or [], order)
+            watch = Watch(observers) if observers else None
+        y, final = run_stack(cells, x, states, rows, dropout, self.residual, runs, watch)
+        if watch is not None:
+            watch.show(order)
         return y, self._write_state(final, hx)
 
     def _fits(self, x: Tensor, weight: Tensor | None, batch_sizes: Tensor | None) -> bool:

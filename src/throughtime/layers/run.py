@@ -11,7 +11,6 @@ from torch.autograd import Function
 
 from throughtime.cells import AnyCell, Inside, OpenCell, Zoneout
 from throughtime.errors import OptionError
-from throughtime.layers.adjoints import Adjoints
 from throughtime.native.functions import full_precision
 from throughtime.native.twins import with_weights
 from throughtime.sequences import Rows, without_padding
@@ -26,7 +25,6 @@ class Run(NamedTuple):
     rows: Rows
     states: Any  # of every step, fields [T, B, D, ·]
     gates: Tensor | None = None  # numbers alone, [T, B, D, G, H], where the kernel kept them
-    adjoints: Adjoints | None = None  # where somebody watches
     dropped: Tensor | None = None  # what dropout multiplied the output below by, like x
     is_residual: bool = False  # whether that output is added to the layer's own
 

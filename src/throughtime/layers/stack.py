@@ -11,9 +11,10 @@ from torch.nn.functional import dropout as drop
 
 from throughtime import native
 from throughtime.cells import AnyCell, State
-from throughtime.layers.adjoints import Adjoints
+from throughtime.layers.observer import Watch, Watched
 from throughtime.layers.run import Run
 from throughtime.layers.states import States
+from throughtime.layers.trace import Trace
 from throughtime.layers.unroll import unroll_direction_steps, unroll_directions
 from throughtime.sequences import WHOLE, Rows
 
@@ -26,7 +27,7 @@ def run_stack(
     dropout: float = 0.0,
     residual: bool = False,
     runs: list[Run] | None = None,
-    is_watched: bool = False,
+    watch: Watch | None = None,
 ) -> tuple[Tensor, States]:
     """Runs layer after layer over the whole sequence.
 
@@ -38,17 +39,17 @@ def run_stack(
         dropout: share of values dropped between layers, in [0, 1].
         residual: whether every layer above the first adds its input to its output.
         runs: a list to put what every layer computed into; None to keep nothing.
-        is_watched: whether the runs are to tell their gradients, too.
+        watch: who looks on, if somebody does.
 
     Returns:
         y: outputs of the last layer, [T, B, D*H] or [N, D*H].
         states: final states, in the form of `states`.
     """
-    if len(layers) == 1 and runs is None:
+    if len(layers) == 1 and runs is None and watch is None:
         y, final = run_layer(layers[0], x, None if states is None else states[0], rows)
         return y, States((final,))
     begin = [None] * len(layers) if states is None else states
-    is_apart = dropout or residual or runs is not None
+    is_apart = dropout or residual or runs is not None or watch is not None
     results = None if is_apart else _run_at_once(layers, x, begin, rows)
     if results is not None:
         return results[-1][0], States(final for _, final in results)
@@ -56,16 +57,22 @@ def run_stack(
     for index, cells in enumerate(layers):
         share = dropout if index else 0.0
         is_residual = residual and index > 0
+        trace = None if watch is None else watch.new_trace()
+        dropped, below = None, x
+        if share and watch is None:
+            below = drop(x, share)
+        elif share:
+            dropped = drop(torch.ones_like(x), share)
+            below = x * dropped
         if runs is None:
-            below = drop(x, share) if share else x
-            y, final = run_layer(cells, below, begin[index], rows)
+            y, final = run_layer(cells, below, begin[index], rows, trace)
         else:
-            adjoints = Adjoints() if is_watched else None
-            dropped = drop(torch.ones_like(x), share) if share else None
-            below = x if dropped is None else x * dropped
-            run, final = _run_layer_steps(cells, below, begin[index], rows, adjoints)
-            runs.append(run._replace(dropped=dropped, is_residual=is_residual))
+            run, final = _run_layer_steps(cells, below, begin[index], rows, trace)
+            runs.append(run)
             y = run.states[0].flatten(-2)
+        if watch is not None and trace is not None:
+            start = begin[index]
+            watch.add(Watched(cells, below, start, rows, trace, dropped, is_residual))
         x = x + y if is_residual else y
         finals.append(final)
     return x, States(finals)
@@ -84,38 +91,41 @@ def _run_at_once(
 
 
 def run_layer(
-    cells: Sequence[AnyCell], x: Tensor, state: Any, rows: Rows = WHOLE
+    cells: Sequence[AnyCell],
+    x: Tensor,
+    state: Any,
+    rows: Rows = WHOLE,
+    trace: Trace | None = None,
 ) -> tuple[Tensor, Any]:
     """Runs one layer, in the compiled kernel unless `native.refusal` names a reason against it.
 
-    The numbers are those of `unroll_directions` either way; state None stands for zeros.
+    The numbers are those of `unroll_directions` either way; state None stands for zeros. A trace,
+    where there is one, is left what was computed.
     """
     if native.refusal(cells, x, rows) is None:
-        return native.run_layer(unroll_directions, cells, x, state, rows)
-    return unroll_directions(cells, x, _begin(cells, state, rows.batch(x)), rows)
+        kernel = None if trace is None else trace.kernel
+        found = native.run_layer(unroll_directions, cells, x, state, rows, kernel)
+        if kernel is None or kernel.kept:  # not where torch's operators are recorded
+            return found
+    begin = _begin(cells, state, rows.batch(x))
+    if trace is None:
+        return unroll_directions(cells, x, begin, rows)
+    states, final = unroll_direction_steps(cells, x, begin, rows, trace)
+    return states[0].flatten(-2), final
 
 
 def _run_layer_steps(
-    cells: Sequence[AnyCell], x: Tensor, state: Any, rows: Rows, adjoints: Adjoints | None
+    cells: Sequence[AnyCell], x: Tensor, state: Any, rows: Rows, trace: Trace | None
 ) -> tuple[Run, State]:
     """As `run_layer`, with all that the layer computed in the place of y."""
-    run, final = _steps(cells, x, state, rows, adjoints)
-    if adjoints is not None:
-        adjoints.watch_output(run.states[0])
-    return run, final
-
-
-def _steps(
-    cells: Sequence[AnyCell], x: Tensor, state: Any, rows: Rows, adjoints: Adjoints | None
-) -> tuple[Run, State]:
     if native.refusal(cells, x, rows) is None:
-        kernel = None if adjoints is None else adjoints.kernel
+        kernel = None if trace is None else trace.kernel
         found = native.run_layer_steps(unroll_direction_steps, cells, x, state, rows, kernel)
         if found is not None:
-            return Run(cells, x, state, rows, found.states, found.gates, adjoints), found.final
+            return Run(cells, x, state, rows, found.states, found.gates), found.final
     begin = _begin(cells, state, rows.batch(x))
-    states, final = unroll_direction_steps(cells, x, begin, rows, adjoints)
-    return Run(cells, x, state, rows, states, adjoints=adjoints), final
+    states, final = unroll_direction_steps(cells, x, begin, rows, trace)
+    return Run(cells, x, state, rows, states), final
 
 
 def _begin(cells: Sequence[AnyCell], state: Any, batch: int) -> Any:

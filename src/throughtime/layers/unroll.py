@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from throughtime.cells import AnyCell, CellLike, State
-from throughtime.layers.adjoints import Adjoints, StepNotes
 from throughtime.layers.checks import check_step
+from throughtime.layers.trace import StepNotes, Trace
 from throughtime.sequences import WHOLE, Rows, without_padding
 
 S = TypeVar("S", bound=State)
@@ -140,14 +140,19 @@ def unroll_direction_steps(
     x: Tensor,
     state: State,
     rows: Rows = WHOLE,
-    adjoints: Adjoints | None = None,
+    trace: Trace | None = None,
 ) -> tuple[State, State]:
-    """As `unroll_directions`, with the states of every step for y, fields [..., D, ·]."""
-    found = []
+    """As `unroll_directions`, with the states of every step for y, fields [..., D, ·].
+
+    A trace, where there is one, keeps their numbers and their gradients.
+    """
+    found, adjoints = [], None if trace is None else trace.adjoints
     for d, cell in enumerate(cells):
         start = type(state)(*(field[d] for field in state))
-        notes = None if adjoints is None else adjoints.new_notes()
+        notes = adjoints.new_notes() if adjoints is not None else None
         found.append(unroll_steps(cell, x, start, rows, d == 1, notes))
     states, finals = zip(*found, strict=True)
     fields = [torch.stack(field, dim=-2) for field in zip(*states, strict=True)]
+    if trace is not None:
+        trace.see(type(state)(*fields))
     return type(state)(*fields), type(state)(*map(torch.stack, zip(*finals, strict=True)))

@@ -21,9 +21,9 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from throughtime.native import kernels
-from throughtime.native.adjoints import Adjoints
 from throughtime.native.layout import sizes_of
 from throughtime.native.sums import sums_of
+from throughtime.native.trace import Adjoints, Trace
 from throughtime.native.twins import Call
 
 Tensors = tuple[Tensor, ...]
@@ -39,12 +39,17 @@ class Layer:
     call: Call
     loop: Callable[..., Tensors]  # (x, *states, *weights) -> (y, *final states), plain torch
     gives_c: bool = False  # whether c of every step is a result too, of the loop the last one
-    adjoints: Adjoints | None = None  # where backward passes hand out those of every step
+    trace: Trace | None = None  # where the passes leave what they compute at every step
 
     @property
     def num_results(self) -> int:
         """Y and the final states."""
         return 1 + self.call.kernel.num_states
+
+    @property
+    def adjoints(self) -> Adjoints | None:
+        """Where backward passes leave what they compute at every step."""
+        return None if self.trace is None else self.trace.adjoints
 
     @property
     def num_gradients(self) -> int:
@@ -115,6 +120,8 @@ class LayerForward(Function):
     def forward(layer: Layer, *tensors: Tensor) -> Tensors:
         """Runs the kernel."""
         results, saved = kernels.forward(layer.call, tensors, training=True)
+        if layer.trace is not None:
+            layer.trace.see(layer.call, results[0], saved)
         return results + saved
 
     @staticmethod

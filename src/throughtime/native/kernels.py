@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from throughtime.native import _kernels
-from throughtime.native.adjoints import NO_ADJOINTS, Adjoints
 from throughtime.native.layout import (
     Row,
     addresses_of,
@@ -24,6 +23,7 @@ from throughtime.native.layout import (
     sizes_of,
 )
 from throughtime.native.packed import packed_layer
+from throughtime.native.trace import NOWHERE, Adjoints
 from throughtime.native.twins import Call
 from throughtime.sequences import WHOLE
 
@@ -141,7 +141,7 @@ def backward(
         kept: the row of `forward`, then y and what was saved.
         wants_dx: whether dL/dx is to be computed.
         sums: where the gradients of the weights are added up with those of other calls.
-        adjoints: where the adjoints of every step are handed out.
+        adjoints: where the derivatives at every step are left.
 
     Returns:
         The gradients of the row's tensors in its order: x (None unless wanted), the states
@@ -159,21 +159,20 @@ def backward(
     dstarts = [None if start is None else like(start) for start in starts]
     dfresh = [None if state is None else like(state) for state in fresh]
     dweights = [None if sums is not None else like(weight) for weight in weights]
-    handed = NO_ADJOINTS if adjoints is None else adjoints.renew(call, x, weights)
     dc = dfinals.pop() if len(dfinals) > kernel.num_states else None
-    tensors = (
-        *(dx, *pair(dstarts), *dfresh, *handed),
+    left = NOWHERE if adjoints is None else adjoints.renew(call, dy, x, weights[1])
+    written = (dx, *pair(dstarts), *dfresh)
+    read = (
         *(dy, dc, *pair(dfinals)),
         *(x, y, c, gates, *pair(starts), *fresh, noise.mask, *noise.keeps, normalised, scales),
     )
+    tensors = [*addresses_of(written), *left, *addresses_of(read)]
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
     place, adds = 0, False
     if sums is not None:
         place, adds = sums.place(layer.num_sums(rows.batch(x), call.normalises))
     gradients = by_direction(call, addresses_of(dweights))
-    layer.backward(
-        addresses, gradients, addresses_of(tensors), sequence, threads, place, adds, *noise.shares
-    )
+    layer.backward(addresses, gradients, tensors, sequence, threads, place, adds, *noise.shares)
     if sums is None and rows.reset is not None:
         hand_out_fresh(call, dfresh, dweights)
     if dx is not None:

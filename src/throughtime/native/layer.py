@@ -19,6 +19,7 @@ from throughtime.native.functions import Layer, LayerForward, with_states
 from throughtime.native.kernels import forward, forward_wave
 from throughtime.native.layout import Row, sizes_of
 from throughtime.native.operators import run_operator
+from throughtime.native.trace import Trace
 from throughtime.native.twins import (
     WEIGHTS,
     Call,
@@ -74,6 +75,7 @@ def run_layer(
     x: Tensor,
     state: State | None = None,
     rows: Rows = WHOLE,
+    trace: Trace | None = None,
 ) -> tuple[Tensor, State]:
     """Runs one layer in the compiled kernel, with the numbers of `unroll`.
 
@@ -84,6 +86,7 @@ def run_layer(
         x: inputs, [T, B, I], or packed [N, I].
         state: initial states, fields [D, B, H]; None for zeros.
         rows: which steps the rows have, and where they begin afresh.
+        trace: where every step's numbers are left, unless operators are recorded or transformed.
 
     Returns:
         y: [T, B, D*H] or [N, D*H].
@@ -104,9 +107,13 @@ def run_layer(
             layer, *with_states(call, row)
         )
     elif is_recorded(row):
-        results = LayerForward.apply_eagerly(Layer(call, loop_of(unroll, cells, call)), *row)
-    else:
+        layer = Layer(call, loop_of(unroll, cells, call), trace=trace)
+        results = LayerForward.apply_eagerly(layer, *row)
+    elif trace is None:
         results, _ = forward(call, row, training=False)
+    else:
+        results, saved = forward(call, row, training=True)
+        trace.see(call, results[0], saved)
     kernel = call.kernel
     return results[0], state_of(kernel, results[1 : 1 + kernel.num_states])
 

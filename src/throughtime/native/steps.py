@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from throughtime.cells import AnyCell, State
-from throughtime.native.adjoints import Adjoints
 from throughtime.native.functions import Layer, LayerForward
 from throughtime.native.kernels import forward
 from throughtime.native.layer import is_recorded, is_traced, loop_of, prepare, state_of
+from throughtime.native.trace import Trace, gates_of, states_of
 from throughtime.sequences import Rows
 
 UnrollSteps = Callable[[Sequence[AnyCell], Tensor, State, Rows], tuple[State, State]]
@@ -33,7 +33,7 @@ def run_layer_steps(
     x: Tensor,
     state: State | None,
     rows: Rows,
-    adjoints: Adjoints | None = None,
+    trace: Trace | None = None,
 ) -> LayerSteps | None:
     """As `run_layer`, with what the kernel keeps for its backward pass.
 
@@ -43,7 +43,7 @@ def run_layer_steps(
         x: inputs, [T, B, I] or packed [N, I].
         state: as in `run_layer`, as are rows.
         rows: see state.
-        adjoints: where the backward pass hands out what it computes at every step.
+        trace: where the passes leave their numbers.
 
     Returns:
         Views of the kernel's results: h and c are differentiable, the gates are numbers alone and
@@ -58,24 +58,17 @@ def run_layer_steps(
     kernel = call.kernel
     if is_recorded(row):
         own = loop_of(partial(_unroll_with_c, unroll_steps), cells, call)
-        layer = Layer(call, own, kernel.has_cell_state, adjoints)
+        layer = Layer(call, own, kernel.has_cell_state, trace)
         results = LayerForward.apply_eagerly(layer, *row)
     else:
         found, saved = forward(call, row, training=True)
         results = found + saved
-    D, first = len(cells), 1 + kernel.num_states
-    final = state_of(kernel, results[1:first])
-    c = results[first + (kernel.num_values > 0) :][: kernel.has_cell_state]
-    lead, width = x.shape[:-1], results[0].shape[-1] // D
-    h = results[0].view(*lead, D, width)
-    states = [h, *[field.view(*lead, *field.shape[1:]) for field in c]]
-    gates = None
-    if kernel.name in ("lstm", "gru"):
-        kept = results[first]
-        gates = kept.view(*lead, *kept.shape[1:])[..., : kernel.num_gates, :]
-    elif kernel.num_values == 0:  # h is the gate
-        gates = h.detach().unsqueeze(-2)
-    return LayerSteps(state_of(kernel, states), final, gates)
+        if trace is not None:
+            trace.see(call, found[0], saved)
+    lead, first = x.shape[:-1], 1 + kernel.num_states
+    y, final, saved = results[0], state_of(kernel, results[1:first]), results[first:]
+    gates = gates_of(call, lead, y, *saved)
+    return LayerSteps(states_of(call, lead, y, saved), final, gates)
 
 
 def _unroll_with_c(unroll_steps: UnrollSteps, *call: Any) -> tuple[Tensor, tuple[Tensor, ...]]:

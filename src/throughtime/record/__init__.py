@@ -5,6 +5,7 @@ text.json           which text was read, and its hash
 tokens.json         the vocabulary
 labels.json         the classes, in the order of their numbers, and how many texts had each
 images.json         the hash of the images
+clips.json          which clips were read, their hash, size, and those that could not be used
 metrics.jsonl       one JSON object a line
 flight.jsonl        what the flight recorder measured and warned of, one JSON object a line
 model.safetensors   the weights that evaluating and generating read
@@ -24,6 +25,7 @@ from throughtime.record.files import (
 )
 from throughtime.record.folder import (
     CHECKPOINT,
+    CLIPS,
     CONFIG,
     CRASH,
     FLIGHT,
@@ -46,6 +48,7 @@ from throughtime.record.tensors import read_tensors, read_weights, write_tensors
 
 __all__ = [
     "CHECKPOINT",
+    "CLIPS",
     "CONFIG",
     "CRASH",
     "FLIGHT",

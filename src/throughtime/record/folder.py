@@ -17,10 +17,20 @@ FORMAT = 1
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.jsonl", "checkpoint.pt"
 TEXT, TOKENS, LABELS, IMAGES = "text.json", "tokens.json", "labels.json", "images.json"
+CLIPS = "clips.json"
 WEIGHTS = "model.safetensors"
 FLIGHT, CRASH, TENSORBOARD = "flight.jsonl", "crash", "tensorboard"
 
-_FIRST = {CONFIG, TEXT, TOKENS, LABELS, IMAGES, METRICS, CHECKPOINT}  # what making a run writes
+_FIRST = {
+    CONFIG,
+    TEXT,
+    TOKENS,
+    LABELS,
+    IMAGES,
+    CLIPS,
+    METRICS,
+    CHECKPOINT,
+}  # what making a run writes
 
 
 def check_vacant(folder: Path) -> None:

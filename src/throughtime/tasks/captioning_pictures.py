@@ -16,8 +16,8 @@ from torch import Tensor, distributed
 
 from throughtime.data.buckets import pad
 from throughtime.data.captions import Captioned, read_captioned
-from throughtime.data.pictures import name_of
 from throughtime.data.drawn_shapes import write_shapes
+from throughtime.data.pictures import name_of
 from throughtime.data.tables import HUB
 from throughtime.data.tokens import Tokens, build_tokens
 from throughtime.data.word_split import split_words

@@ -14,11 +14,14 @@ from torch import Tensor
 from throughtime.data.buckets import pad
 from throughtime.data.tokens import Tokens
 from throughtime.data.words import END_OF_LINE, UNKNOWN, Words
-from throughtime.decode import Bounds, beam
+from throughtime.decode import Bounds, Scoring, beam
 from throughtime.tasks.captioning_network import Captioner, Memory
 
 AT_ONCE = 64
 """Pictures whose captions are written side by side."""
+
+SCORING = Scoring(length_penalty=0.8)
+"""What captions are compared by: without the penalty the short ones win."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def write_all(
         for features in parts:
             memory = network.look(torch.from_numpy(features))
             begin = torch.full((len(memory.values),), mark)
-            for one, *_ in beam(step, begin, memory, Bounds(mark, longest), width=width):
+            for one, *_ in beam(step, begin, memory, Bounds(mark, longest), SCORING, width=width):
                 yield Written(list(one.tokens), one.log_probability, one.is_finished)
 
 

@@ -49,6 +49,9 @@ class Position:
     metrics_bytes: int = 0
     """Length of the metrics file."""
 
+    average: list[Tensor] | None = None
+    """Average of the weights, a tensor for each parameter; None without one."""
+
     flight: dict[str, Any] | None = None
     """Where the flight recorder stands; None without one."""
 
@@ -71,6 +74,7 @@ def save_checkpoint(run: Path, network: nn.Module, optimizer: Optimizer, at: Pos
         "model": dict(network.state_dict()),
         "optimizer": optimizer.state_dict(),
         "carry": _plain(at.carry),
+        "average": at.average,
         "flight": at.flight,
     }
     buffer = io.BytesIO()
@@ -101,10 +105,21 @@ def load_checkpoint(run: Path, network: nn.Module, optimizer: Optimizer) -> Posi
         optimizer.load_state_dict(content["optimizer"])
         carry = None if content["carry"] is None else Carry(*content["carry"])
         plain = {name: content[name] for name in (*_CARRIED, "metrics_bytes", "generators")}
-        return Position(carry=carry, flight=content.get("flight"), **plain)
-    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        average, flight = _average(content, network), content.get("flight")
+        return Position(carry=carry, average=average, flight=flight, **plain)
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         # torch lists what does not fit below a line that names the network's class.
         raise _unusable(file, error, line=-1) from error
+
+
+def _average(content: dict[str, Any], network: nn.Module) -> list[Tensor] | None:
+    """The average of the weights, if the run keeps one."""
+    average = content.get("average")
+    if average is None:
+        return None
+    if [mean.shape for mean in average] != [weight.shape for weight in network.parameters()]:
+        raise ValueError("the average has other shapes than the weights")
+    return list(average)
 
 
 def _unusable(file: Path, error: Exception, line: int) -> RunError:

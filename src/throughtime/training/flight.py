@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import lightning.pytorch as lightning
+from torch import nn
 from torch.optim import Optimizer
 
 from throughtime import record
-from throughtime.errors import RunError
-from throughtime.instruments import FlightRecorder
+from throughtime.errors import OptionError, RunError
+from throughtime.instruments import FlightRecorder, watch
 from throughtime.training.checkpoint import Position
 from throughtime.training.job import Job
 from throughtime.training.learner import Learner
@@ -17,12 +18,14 @@ from throughtime.training.progress import Progress
 
 
 def open_recorder(job: Job, at: Position, progress: Progress) -> FlightRecorder | None:
-    """The recorder of a run, where its position left it; None where it is switched off.
+    """The recorder of a run, where its position left it.
+
+    None where it is switched off, and for a network without recurrence, which has no flight.
 
     Raises:
         RunError: its file cannot be written, or is shorter than the checkpoint says.
     """
-    if not job.options.record_every:
+    if not job.options.record_every or not _has_recurrence(job.network):
         return None
     recorder = FlightRecorder(
         job.network,
@@ -35,6 +38,14 @@ def open_recorder(job: Job, at: Position, progress: Progress) -> FlightRecorder 
     )
     recorder.update = at.update  # a run of an earlier version has no state
     return recorder
+
+
+def _has_recurrence(network: nn.Module) -> bool:
+    try:
+        watch(network).close()
+    except OptionError:
+        return False
+    return True
 
 
 class Flight(lightning.Callback):

@@ -10,6 +10,7 @@ import lightning.pytorch as lightning
 from throughtime.generators import capture_generators
 from throughtime.instruments import FlightRecorder
 from throughtime.record import Lines, write_weights
+from throughtime.training.average import averaged
 from throughtime.training.checkpoint import Position, save_checkpoint
 from throughtime.training.interrupt import Interrupt
 from throughtime.training.job import Job
@@ -100,7 +101,8 @@ class Keeper(lightning.Callback):
         at, job = self.at, self.job
         assert job.validate is not None
         job.network.eval()
-        figures = job.validate()
+        with averaged(job.network, at.average):
+            figures = job.validate()
         job.network.train()
         figure = figures[job.chosen_by or job.watched]
         gain = 0.0 if at.best is None else figure - at.best
@@ -133,5 +135,6 @@ class Keeper(lightning.Callback):
         # The weights first: if the machine stops in between, the run goes on from the earlier
         # checkpoint and writes the same weights again. The other way round they were lost.
         if with_weights:
-            write_weights(self.job.run, self.job.network.state_dict())
+            with averaged(self.job.network, at.average):
+                write_weights(self.job.run, self.job.network.state_dict())
         save_checkpoint(self.job.run, self.job.network, learner.optimizer, at)

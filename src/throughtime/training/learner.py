@@ -13,6 +13,7 @@ from throughtime.bptt import Carry
 from throughtime.bptt.clipping import Clipped, clip_global_norm
 from throughtime.errors import RunError
 from throughtime.generators import restore_generators
+from throughtime.training.average import take_in
 from throughtime.training.checkpoint import Position
 from throughtime.training.job import Job
 from throughtime.training.options import LoopOptions
@@ -75,6 +76,8 @@ class Learner(lightning.LightningModule):
         self.clipped = self._clip()
         self.optimizers().step()  # type: ignore[union-attr]  # one optimiser, not a list
         at.update += 1
+        if job.options.average:
+            at.average = take_in(at.average, self.network, job.options.average, at.update)
 
     @property
     def carry(self) -> Carry | None:

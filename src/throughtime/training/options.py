@@ -60,6 +60,9 @@ class LoopOptions:
     clip: float = 1.0
     """Largest global norm of the gradient; 0 switches clipping off."""
 
+    average: float = 0.0
+    """Decay of the average of the weights that is validated and kept; 0 keeps the last ones."""
+
     patience: int = 0
     """Validations without a better result before training stops; 0 switches it off."""
 
@@ -100,6 +103,7 @@ class LoopOptions:
         for name in ("threads", "workers"):
             at_most(name, getattr(self, name), MOST_THREADS)
         check_seed(self.seed)
+        share("average", self.average)
         above_zero("lr", self.lr)
         above_zero("decay", self.decay)
         at_most("decay", self.decay, 1)

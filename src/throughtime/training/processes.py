@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +41,8 @@ def join() -> Team:
         return Team()
     if not distributed.is_initialized():
         distributed.init_process_group("gloo")
+        # Its threads may not outlive the interpreter: they would abort the process now and then.
+        atexit.register(distributed.destroy_process_group)
     return Team(distributed.get_rank(), distributed.get_world_size())
 
 
@@ -58,6 +62,19 @@ def own_folder(run: Path) -> Path:
             shutil.copytree(run, folder)
     distributed.barrier()
     return folder
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """Has the first process do something before all others do it, such as filling a cache."""
+    team = join()
+    if team.rank:
+        distributed.barrier()
+    try:
+        yield
+    finally:
+        if team.size > 1 and not team.rank:
+            distributed.barrier()
 
 
 def part_of_mean(total: Tensor, weight: Tensor) -> Tensor:

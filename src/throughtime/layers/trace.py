@@ -1,7 +1,8 @@
-"""What a backward pass finds in one layer: the gradient of every state and pre-activation."""
+"""What one layer computed in one call, for who looks on: numbers without a graph."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,42 +10,84 @@ import torch
 from torch import Tensor
 from torch._C._functorch import is_legacy_batchedtensor
 
-from throughtime.native import adjoints as native
+from throughtime.native import trace as native
 
 
 class Adjoints:
     """The gradients of one layer in one call, there once a backward pass has been through it.
 
     Attributes:
-        dy: dL/dh_t by all that reads the output of step t, [T, B, D, P] or packed [N, D, P]: what
-            came through the layer's own later steps is not in it.
         kernel: what the kernel handed out, if the layer ran there.
         notes: of each direction what its loop noted, if it ran there.
     """
 
     def __init__(self) -> None:
-        self.dy: Tensor | None = None
         self.kernel = native.Adjoints()
         self.notes: list[StepNotes] = []
+        self._dy: Tensor | None = None  # of the loop
 
     @property
     def are_known(self) -> bool:
         """Whether a backward pass has been here."""
         return self.kernel.dh is not None or any(notes.has_grads for notes in self.notes)
 
+    @property
+    def dy(self) -> Tensor | None:
+        """What came to y, dL/dh_t without the part through later steps; None where nothing did.
+
+        [T, B, D*P] or [T, B, D, P], or packed.
+        """
+        return self._dy if self.kernel.dy is None else self.kernel.dy
+
     def watch_output(self, h: Tensor) -> None:
-        """Notes the gradient of the layer's output once it is known."""
+        """Notes the gradient of the loop's output once it is known."""
         if h.requires_grad:
             h.register_hook(self._note_output)  # type: ignore[no-untyped-call]
 
     def _note_output(self, grad: Tensor | None) -> None:
         if grad is not None and not is_legacy_batchedtensor(grad):
-            self.dy = grad.detach()
+            self._dy = grad.detach()
 
     def new_notes(self) -> StepNotes:
         """Where the loop notes what the next direction computes."""
         self.notes.append(StepNotes())
         return self.notes[-1]
+
+
+class Trace:
+    """States and gates of one layer in one call, and its gradients.
+
+    Args:
+        wants_gradients: whether backward passes are to leave theirs.
+
+    Attributes:
+        adjoints: where they leave them.
+        kernel: what the kernel handed out, if the layer ran there.
+    """
+
+    def __init__(self, wants_gradients: bool) -> None:
+        self.adjoints = Adjoints() if wants_gradients else None
+        self.kernel = native.Trace(self.adjoints.kernel if self.adjoints else None)
+        self._looped: Any = None  # the states of the loop
+
+    def see(self, states: Any) -> None:
+        """Keeps what the loop computed, fields [..., D, ·], and the gradients that come to h."""
+        self._looped = type(states)(*(field.detach() for field in states))
+        if self.adjoints is not None:
+            self.adjoints.watch_output(states[0])
+
+    @property
+    def kept(self) -> list[Tensor]:
+        """Every tensor it keeps of the forward pass."""
+        return [*(self._looped or ()), *self.kernel.kept]
+
+    def states(self, lead: Sequence[int]) -> Any:
+        """The state after every step, fields [*lead, D, ·]."""
+        return self.kernel.states(lead) if self._looped is None else self._looped
+
+    def gates(self, lead: Sequence[int]) -> Tensor | None:
+        """The gates that the kernel kept, [*lead, D, G, H]."""
+        return self.kernel.gates(lead)
 
 
 class StepNotes:
