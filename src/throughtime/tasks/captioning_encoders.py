@@ -48,7 +48,11 @@ class Encoder:
             pictures: [N, S, S, 3].
         """
         with torch.inference_mode():
-            return self.network(torch.from_numpy(np.ascontiguousarray(pictures))).float().numpy()
+            return (
+                self.network(torch.from_numpy(np.require(pictures, requirements=["C", "W"])))
+                .float()
+                .numpy()
+            )
 
     @property
     def shape(self) -> tuple[int, int]:

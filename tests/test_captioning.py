@@ -1,0 +1,135 @@
+"""Captioning: what the network computes, runs that go on to the bit, commands as called."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from command_line import assert_mistake
+from PIL import Image
+from test_resume import Killed, kill, stop_at
+from tiny_runs import (
+    losses,
+    quiet,
+    threads_as_before,  # noqa: F401  # a fixture for every test here
+    weight_bytes,
+)
+
+from throughtime.tasks import captioning
+from throughtime.tasks.captioning_network import Captioner
+from throughtime.tasks.captioning_options import (
+    CaptionedOptions,
+    CaptionerOptions,
+    CaptioningOptions,
+    CaptioningTraining,
+)
+from throughtime.tasks.captioning_write import look_again, write_all
+
+PLACES, FEATURES, V = 4, 6, 9
+WAYS = [("lstm", "after"), ("gru", "before"), ("rnn", "none"), ("none", "after")]
+
+
+@pytest.fixture(autouse=True)
+def no_curve(monkeypatch):
+    """Drawing takes longer than these runs."""
+    monkeypatch.setattr("throughtime.training.run.draw_curve", lambda *_: None)
+
+
+def captioner(cell="lstm", attention="after"):
+    """A small network in double precision."""
+    options = CaptionerOptions(cell, 5, embedding=3, attention=attention, places=7, queries=2)
+    return Captioner(V, PLACES, FEATURES, options).double().eval()
+
+
+def tiny(folder, **training):
+    """Two epochs over drawn shapes."""
+    return CaptioningOptions(
+        CaptionedOptions(features=str(folder / "features")),
+        CaptionerOptions("gru", 6, embedding=5, places=4, queries=3, dropout=0.2),
+        CaptioningTraining(**{"batch": 256, "epochs": 2, "warmup": 2, "threads": 1} | training),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a short run, and pictures of its own."""
+    folder = tmp_path_factory.mktemp("captioning")
+    captioning.train(tiny(folder), folder / "run", quiet)
+    Image.fromarray(np.full((96, 96, 3), 90, np.uint8)).save(folder / "grey.png")
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.mark.parametrize(("cell", "attention"), WAYS)
+def test_words_read_one_by_one_give_what_they_give_at_once(cell, attention):
+    network, features = captioner(cell, attention), torch.rand(2, PLACES, FEATURES).double()
+    tokens = torch.randint(V, (5, 2))
+    logits, weights = network(features, tokens)
+    memory, found = network.look(features), []
+    for word in tokens:
+        one, seen, memory = network.read(word[None], memory)
+        found.append((one, seen))
+    for whole, parts in zip((logits, weights), zip(*found, strict=True), strict=True):
+        torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=1e-12)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(5, 2).double())
+
+
+@pytest.mark.parametrize(("cell", "attention"), WAYS)
+def test_a_reordered_memory_goes_on_from_the_rows_it_names(cell, attention):
+    network, features = captioner(cell, attention), torch.rand(3, PLACES, FEATURES).double()
+    index, word = torch.tensor([2, 0, 2]), torch.randint(V, (1, 3))
+    _, _, memory = network.read(word, network.look(features))
+    _, _, other = network.read(word[:, index], network.look(features[index]))
+    expected, _, _ = network.read(word, other)
+    found, _, _ = network.read(word, memory.reorder(index))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+def test_without_places_to_look_at_the_order_of_places_is_all_that_is_lost():
+    network = captioner("lstm", "none")
+    weights = network(torch.rand(2, PLACES, FEATURES).double(), torch.randint(V, (3, 2)))[1]
+    assert weights.unique().tolist() == [1 / PLACES]
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_bits(folder, tmp_path, monkeypatch):
+    options = tiny(folder, checkpoint_every=3, validate_every=4)
+    captioning.train(options, tmp_path / "whole", quiet)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        stop_at(patched, 5, kill)
+        captioning.train(options, tmp_path / "run", quiet)
+    captioning.resume(tmp_path / "run", quiet)
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+    assert weight_bytes(tmp_path / "run") == weight_bytes(tmp_path / "whole")
+
+
+def test_looking_again_reads_the_caption_that_was_written(folder):
+    model = captioning.load(folder / "run")
+    features = np.random.default_rng(0).random((2, *captioning.read_shape(folder / "run")))
+    features = features.astype(np.float32)
+    written = list(write_all(model.network, model.tokens, [features], 6, 2))
+    maps = look_again(model.network, model.tokens.size, features, [one.tokens for one in written])
+    for one, weights in zip(written, maps, strict=True):
+        assert len(weights) == len(one.tokens)
+        assert weights.sum(-1) == pytest.approx(np.ones(len(weights)), abs=1e-5)
+
+
+def test_evaluating_prints_the_measures_and_keeps_the_captions(folder, call):
+    found, _ = captioning.evaluate(folder / "run", announce=quiet)
+    printed = call("evaluate", folder / "run").out
+    assert f"{found.measures.bleu[3]:.2f}  BLEU-4" in printed
+    assert f"{found.measures.cider:.4f}  CIDEr-D" in printed
+    lines = (folder / "run" / "captions.jsonl").read_text().splitlines()
+    assert len(lines) == len(found.captions)
+
+
+def test_a_picture_gets_a_line_and_a_drawing_of_where_was_looked(folder, call):
+    shown = call("predict", folder / "run", folder / "grey.png", "--json", "--explain")
+    found = json.loads(shown.out)
+    assert found["picture"].endswith("grey.png") and isinstance(found["caption"], str)
+    assert len(found["words"]) == len(found["weights"])
+    assert (folder / "run" / "looked-grey.png").stat().st_size > 1000
+
+
+def test_a_damaged_picture_is_one_line(folder, call):
+    shown = call("predict", folder / "run", folder / "bad.jpg")
+    assert_mistake(shown, "bad.jpg must be a picture")
