@@ -41,7 +41,7 @@ def shapes(count: int, seed: int) -> tuple[NDArray[np.uint8], list[list[str]]]:
     Example:
         >>> pictures, captions = shapes(2, seed=1)
         >>> pictures.shape, captions[1][0]
-        ((2, 96, 96, 3), 'a blue circle left of a yellow circle')
+        ((2, 96, 96, 3), 'a yellow square left of a red square')
     """
     draw = np.random.default_rng((seed, count))
     pictures = np.full((count, SIDE, SIDE, 3), _GREY, np.uint8)
