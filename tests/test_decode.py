@@ -70,11 +70,28 @@ def every_score(step, first, bounds, alpha=0.0, beta=0.0):
     return found
 
 
+def likeliest(step, first, longest):
+    """The tokens that a loop over one row takes, and their log-probability, the end's included."""
+    tokens, total, state = [first], 0.0, Read(torch.empty(1, 0).long(), torch.zeros(1, 2).double())
+    while True:
+        logits, state = step(torch.tensor([tokens[-1:]]), state)
+        each = logits[-1, 0].log_softmax(-1).tolist()
+        best = each.index(max(each))
+        if best == END or len(tokens) > longest:
+            return tuple(tokens[1:]), total + each[best] * (best == END), best == END
+        tokens, total = [*tokens, best], total + each[best]
+
+
 @given(st.integers(0, 999), st.integers(1, 4), st.sampled_from([0.0, 1.0]))
-def test_a_beam_of_width_one_is_greedy(seed, rows, alpha):
+def test_greedy_and_a_beam_of_width_one_take_the_likeliest_token_each_time(seed, rows, alpha):
     step, scoring = model(seed), Scoring(alpha)
     found = beam(step, *begin(rows), Bounds(END, 5), scoring, width=1)
     assert [one for (one,) in found] == greedy(step, *begin(rows), Bounds(END, 5), scoring)
+    for first, (one,) in enumerate(found):
+        tokens, log_p, is_finished = likeliest(step, first % (V - 1), 5)
+        assert (one.tokens, one.is_finished) == (tokens, is_finished)
+        assert one.log_probability == pytest.approx(log_p, abs=1e-9)
+        assert one.score == pytest.approx(log_p / ((5 + len(tokens) + 1) / 6) ** alpha)
 
 
 @given(st.integers(0, 999), st.integers(2, 5), st.sampled_from([0.0, 0.7, 1.5]))

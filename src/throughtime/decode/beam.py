@@ -104,7 +104,7 @@ class _Search:
         """Keeps the sequences that may end here: their end is among the first W continuations."""
         W, end = self.width, self.bounds.end
         every = (total.view(-1, 1) + each).view(len(rows), -1)
-        lowest = every.topk(min(W, every.shape[1]), dim=1).values[:, -1:]
+        lowest = every.topk(W, dim=1).values[:, -1:]
         ended = total + each[:, end].view(-1, W)
         scores = self.scoring(ended.flatten(), written.shape[1] + 1, state).view(-1, W)
         for k, w in ((ended >= lowest) & ended.isfinite()).nonzero().tolist():
@@ -148,5 +148,5 @@ class _Search:
         if len(finished) < self.best:
             return True
         # it can only fall from here, and nothing divides it by more than the longest length
-        bound = highest.item() / self.scoring.at(self.bounds.longest + 1)
+        bound = highest.item() / self.scoring.divisor(self.bounds.longest + 1)
         return bound > finished[self.best - 1]

@@ -141,7 +141,7 @@ class Scoring:
         Raises:
             OptionError: coverage counts and the state has none.
         """
-        scores = log_probability / self.at(length)
+        scores = log_probability / self.divisor(length)
         if not self.coverage_penalty:
             return scores
         coverage = getattr(state, "coverage", None)
@@ -152,7 +152,7 @@ class Scoring:
         missing: Tensor = self.coverage_penalty * coverage.double().clamp(1e-9, 1.0).log().sum(-1)
         return scores + missing.view(-1, *[1] * (scores.dim() - 1))
 
-    def at(self, length: int) -> float:
+    def divisor(self, length: int) -> float:
         """What a log-probability is divided by at n tokens."""
         return float(((5 + length) / 6) ** self.length_penalty)
 
