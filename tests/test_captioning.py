@@ -85,6 +85,19 @@ def test_a_reordered_memory_goes_on_from_the_rows_it_names(cell, attention):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
+def test_drawn_shapes_are_learnt_to_the_last_word(tmp_path):
+    model = {"hidden": 64, "embedding": 32, "places": 64, "queries": 16, "dropout": 0.0}
+    options = CaptioningOptions(
+        CaptionedOptions(features=str(tmp_path / "features")),
+        CaptionerOptions("lstm", **model),
+        CaptioningTraining(batch=32, epochs=8, lr=0.006, warmup=20, threads=1),
+    )
+    captioning.train(options, tmp_path / "run", quiet)
+    found, _ = captioning.evaluate(tmp_path / "run", announce=quiet)
+    assert len(found.captions) == 100 and found.share_exact == 1.0
+    assert found.measures.bleu[3] == pytest.approx(100)
+
+
 def test_without_places_to_look_at_the_order_of_places_is_all_that_is_lost():
     network = captioner("lstm", "none")
     weights = network(torch.rand(2, PLACES, FEATURES).double(), torch.randint(V, (3, 2)))[1]

@@ -104,13 +104,16 @@ def test_a_damaged_picture_is_refused_by_its_name(content, tmp_path):
 
 def test_the_captions_of_shapes_are_true_of_their_pixels():
     names = {colour: name for name, colour in COLOURS.items()}
-    for picture, (caption, back) in zip(*shapes(40, seed=3), strict=True):
-        cells = picture.reshape(4, 24, 4, 24, 3)[:, 12, :, 12]  # the middle of each cell
-        found = [(y, x, names.get(tuple(cells[y, x].tolist()))) for y in range(4) for x in range(4)]
-        (y, _, first), (z, _, second) = [one for one in found if one[2]]
-        words, there = caption.split(), "left of" if y == z else "above"
-        assert (words[1], words[-2]) == (first, second) and there in caption
-        assert back.split()[1:3] == words[-2:] and back.split()[-2:] == words[1:3]
+    for picture, (caption,) in zip(*shapes(40, seed=3), strict=True):
+        middles = picture.reshape(2, 48, 2, 48, 3)[:, 24, :, 24]  # of each corner's cell
+        found = [
+            (names[tuple(middles[y, x].tolist())], f"{row} {side}")
+            for y, row in enumerate(("top", "bottom"))
+            for x, side in enumerate(("left", "right"))
+            if tuple(middles[y, x].tolist()) in names
+        ]
+        read = [part.split() for part in caption.split(" and ")]
+        assert [(words[1], " ".join(words[-2:])) for words in read] == found
 
 
 def test_features_are_kept_in_half_precision_and_found_by_their_keys(tmp_path):

@@ -65,7 +65,7 @@ def train_captioning(
     Ctrl-C saves and stops; throughtime train --resume RUN goes on from there.
 
     Args:
-        paths: Lists of pictures with captions; none: drawn shapes, in a minute.
+        paths: Lists of pictures with captions; none: drawn shapes, learnt in a minute.
         out: New folder for the run. [default: runs/captioning-DATE-TIME]
         config: YAML file of settings named like the flags, or the config.yaml of a run.
             A flag that is given wins over the file.

@@ -79,6 +79,5 @@ def refuse_to_predict(run: Path, task: str, instead: str) -> RunError:
         task: what it is of.
         instead: what to do.
     """
-    return RunError(
-        f"predict must get a run of {SENTIMENT} or {VIDEO}, {run} is of {task}; {instead}."
-    )
+    known = f"{SENTIMENT}, {CAPTIONING} or {VIDEO}"
+    return RunError(f"predict must get a run of {known}, {run} is of {task}; {instead}.")

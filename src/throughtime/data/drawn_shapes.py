@@ -1,4 +1,4 @@
-"""Two shapes in a picture, drawn, and captions that say how they stand to each other."""
+"""Two shapes in a picture, drawn, and a caption that says what stands where."""
 
 from __future__ import annotations
 
@@ -21,38 +21,40 @@ COLOURS = {
 SHAPES = ("circle", "square", "triangle")
 """The shapes by name."""
 
-SIDE, _CELL, _RADIUS = 96, 24, 10  # pixels of a picture, of each of its 4x4 cells, of a shape
+CORNERS = ("top left", "top right", "bottom left", "bottom right")
+"""Where a shape may stand."""
+
+SIDE, _CELL, _RADIUS = 96, 48, 20  # pixels of a picture, of each of its 2x2 cells, of a shape
 _GREY = 128  # of the ground
 
 
 def shapes(count: int, seed: int) -> tuple[NDArray[np.uint8], list[list[str]]]:
-    """Pictures of two shapes, each with the two captions that are true of it.
+    """Pictures of a shape in two of their corners, and the caption of each.
 
-    The shapes stand in two of 4x4 cells. The captions say which stands above the other, or in the
-    same row which stands left of it; one begins with the one, one with the other.
+    A caption reads a picture as a page is read: row by row, from the left.
 
     Args:
         count: N.
         seed: which ones; they are a pure function of both.
 
     Returns:
-        Pictures, [N, 96, 96, 3], and the captions of each.
+        Pictures, [N, 96, 96, 3], and the captions of each, one.
 
     Example:
         >>> pictures, captions = shapes(2, seed=1)
         >>> pictures.shape, captions[1][0]
-        ((2, 96, 96, 3), 'a yellow square left of a red square')
+        ((2, 96, 96, 3), 'a red circle at the top right and a green triangle at the bottom right')
     """
     draw = np.random.default_rng((seed, count))
     pictures = np.full((count, SIDE, SIDE, 3), _GREY, np.uint8)
     captions = []
     for picture in pictures:
-        cells = np.sort(draw.permutation(16)[:2])  # the higher first, or in a row the left one
-        names = [_draw_one(draw, picture, *divmod(int(cell), 4)) for cell in cells]
-        is_row = cells[0] // 4 == cells[1] // 4
-        there, back = ("left of", "right of") if is_row else ("above", "below")
-        first, second = names
-        captions.append([f"a {first} {there} a {second}", f"a {second} {back} a {first}"])
+        cells = np.sort(draw.permutation(4)[:2]).tolist()
+        parts = [
+            f"a {_draw_one(draw, picture, *divmod(cell, 2))} at the {CORNERS[cell]}"
+            for cell in cells
+        ]
+        captions.append([" and ".join(parts)])
     return pictures, captions
 
 

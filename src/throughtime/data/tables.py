@@ -29,6 +29,16 @@ def is_table(path: str) -> bool:
     return path.startswith(HUB) or Path(path).suffix.lower() in SUFFIXES
 
 
+def full_path(path: str) -> str:
+    """The name of a table as it can be read from any working directory.
+
+    Example:
+        >>> full_path("hf:owner/name:train"), full_path("/a/b.tsv")
+        ('hf:owner/name:train', '/a/b.tsv')
+    """
+    return path if not path or path.startswith(HUB) else str(Path(path).absolute())
+
+
 def read_table(path: str, names: Sequence[str]) -> Table:
     """The columns of a table, by its suffix.
 

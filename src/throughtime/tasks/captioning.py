@@ -121,7 +121,7 @@ def rebuild(run: Path) -> Trained:
 
 
 def evaluate(
-    run: Path, paths: Sequence[str] = (), announce: Announce = print, width: int | None = None
+    run: Path, paths: Sequence[str] = (), announce: Announce = print
 ) -> tuple[Score, Known]:
     """How good the captions of a run are, against all references of every picture.
 
@@ -130,7 +130,6 @@ def evaluate(
         paths: lists with the columns of the run's own; none: those it chose its weights on, and
             for a run on drawn shapes as many new ones.
         announce: prints a line.
-        width: captions kept side by side; without it the run's own.
 
     Returns:
         The score, and the pictures it is over.
@@ -152,7 +151,7 @@ def evaluate(
     features = open_features(Path(text.features), model.encoder)
     known = know(captioned, features, model.encoder, text, announce)
     encoded = encode(known, features, model.tokens, text.longest)
-    width = width or model.options.model.beam
+    width = model.options.model.beam
     return score(model.network, model.tokens, known, encoded, text.longest, width), known
 
 
@@ -206,17 +205,10 @@ def _job(
     join = partial(learnt.batch, team=join_processes())
     lengths = learnt.lengths()
     buckets = Buckets(lengths, training.batch, training.epochs, training.seed, join)
-    held_out = pictures.validation
-
-    def figures() -> dict[str, float]:
-        assert held_out is not None
+    validate = None
+    if (held_out := pictures.validation) is not None:
         encoded = encode(held_out, pictures.features, tokens, text.longest)
-        found = score(network, tokens, held_out, encoded, text.longest, width=1)
-        return {
-            WATCHED: found.nats_per_token,
-            CHOSEN_BY: found.measures.bleu[3],
-            "cider": found.measures.cider,
-        }
+        validate = partial(_figures, network, tokens, held_out, encoded, text.longest)
 
     job = Job(
         run=run,
@@ -227,10 +219,21 @@ def _job(
         steps=max(1, int(lengths.sum()) // buckets.windows),
         step=_step(network, options.training),
         watched=WATCHED,
-        validate=figures if held_out else None,
+        validate=validate,
         chosen_by=CHOSEN_BY,
     )
     return job, _describe(pictures, learnt, tokens)
+
+
+def _figures(
+    network: Captioner, tokens: Tokens, known: Known, encoded: Encoded, longest: int
+) -> dict[str, float]:
+    found = score(network, tokens, known, encoded, longest, width=1)
+    return {
+        WATCHED: found.nats_per_token,
+        CHOSEN_BY: found.measures.bleu[3],
+        "cider": found.measures.cider,
+    }
 
 
 def _step(network: Captioner, training: CaptioningTraining) -> Step:

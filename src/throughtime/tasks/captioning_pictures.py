@@ -18,7 +18,8 @@ from throughtime.data.buckets import pad
 from throughtime.data.captions import Captioned, read_captioned
 from throughtime.data.drawn_shapes import write_shapes
 from throughtime.data.pictures import name_of
-from throughtime.data.tables import HUB
+from throughtime.data.split import hold_out
+from throughtime.data.tables import full_path
 from throughtime.data.tokens import Tokens, build_tokens
 from throughtime.data.word_split import split_words
 from throughtime.errors import DataError
@@ -35,7 +36,7 @@ from throughtime.training.progress import Announce
 
 ALONE = Team()
 
-DRAWN = {"training": 900, "validation": 100, "test": 100}
+DRAWN = {"training": 1800, "validation": 100, "test": 100}
 """Pictures of shapes that are drawn where no list is named."""
 
 
@@ -118,9 +119,8 @@ def read_lists(options: CaptionedOptions, seed: int) -> tuple[Captioned, Caption
     training = read_captioned(options.paths, *columns)
     if options.validation:
         return training, read_captioned(options.validation, *columns)
-    order = np.random.default_rng(seed).permutation(len(training))
-    held_out = round(options.validation_share * len(training))
-    return training.take(sorted(order[held_out:])), training.take(sorted(order[:held_out]))
+    learnt, held_out = hold_out(len(training), options.validation_share, seed)
+    return training.take(learnt), training.take(held_out)
 
 
 def drawn_shapes(options: CaptionedOptions, part: str) -> Captioned:
@@ -236,15 +236,11 @@ def with_full_paths(options: CaptionedOptions) -> CaptionedOptions:
     """The same options, readable from any working directory."""
     return replace(
         options,
-        paths=tuple(map(_full_path, options.paths)),
-        validation=tuple(map(_full_path, options.validation)),
-        features=_full_path(options.features),
+        paths=tuple(map(full_path, options.paths)),
+        validation=tuple(map(full_path, options.validation)),
+        features=full_path(options.features),
     )
 
 
 def _hash(keys: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(keys).encode()).hexdigest()
-
-
-def _full_path(path: str) -> str:
-    return path if not path or path.startswith(HUB) else str(Path(path).absolute())

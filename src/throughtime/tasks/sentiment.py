@@ -23,6 +23,7 @@ from throughtime.data.word_split import split_words
 from throughtime.data.words import Words
 from throughtime.errors import DataError, RunError
 from throughtime.generators import seed_generators
+from throughtime.tasks.classes import read_counts
 from throughtime.tasks.sentiment_network import Classifier
 from throughtime.tasks.sentiment_options import (
     SENTIMENT,
@@ -119,7 +120,7 @@ def resume(run: Path, announce: Announce = print) -> Summary:
             "train anew."
         )
     set_threads(options.training)
-    job, about = _job(own_folder(run), options, texts, _read_words(run), tuple(_read_counts(run)))
+    job, about = _job(own_folder(run), options, texts, _read_words(run), tuple(read_counts(run)))
     return go_on(job, about, announce)
 
 
@@ -129,7 +130,7 @@ def rebuild(run: Path) -> Trained:
     Raises:
         RunError: the folder is no sentiment run, or is damaged.
     """
-    options, counts = read_sentiment_options(run), _read_counts(run)
+    options, counts = read_sentiment_options(run), read_counts(run)
     set_threads(options.training)
     network = _build(options, _read_words(run), tuple(counts))
     return network, _step(network, class_weights(counts, options.training.class_weights))
@@ -144,7 +145,7 @@ def load(run: Path) -> Model:
     options, tokens, classes = (
         read_sentiment_options(run),
         _read_words(run),
-        tuple(_read_counts(run)),
+        tuple(read_counts(run)),
     )
     network = _build(options, tokens, classes)
     load_weights(run, network)
@@ -284,14 +285,3 @@ def _read_words(run: Path) -> Words:
             f"{run / record.TOKENS} must hold the words of the run, it is damaged ({error}); "
             "restore it or train anew."
         ) from error
-
-
-def _read_counts(run: Path) -> dict[str, int]:
-    """The classes in the order of their numbers, and how many training texts had each."""
-    counts = record.read_json(run / record.LABELS)
-    if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
-        raise RunError(
-            f"{run / record.LABELS} must hold labels and their counts, it is damaged; restore it "
-            "or train anew."
-        )
-    return counts

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +13,13 @@ from torch import Tensor
 
 from throughtime.data.labelled import Labelled, read_labelled
 from throughtime.data.reviews import reviews
+from throughtime.data.split import hold_out
 from throughtime.data.subwords import Lexicon, Sentences
-from throughtime.data.tables import HUB
+from throughtime.data.tables import full_path
 from throughtime.data.word_split import split_words
 from throughtime.data.words import Words
 from throughtime.errors import DataError
+from throughtime.tasks.classes import number_labels
 from throughtime.tasks.sentiment_options import LabelledOptions
 from throughtime.training.processes import Team
 
@@ -98,10 +98,8 @@ def read_texts(options: LabelledOptions, seed: int) -> Texts:
     if options.validation:
         validation = read_labelled(options.validation, *columns)
     else:
-        order = np.random.default_rng(seed).permutation(len(training))
-        held_out = round(options.validation_share * len(training))
-        validation = training.take(sorted(order[:held_out]))
-        training = training.take(sorted(order[held_out:]))
+        learnt, held_out = hold_out(len(training), options.validation_share, seed)
+        training, validation = training.take(learnt), training.take(held_out)
     if len(classes := training.counts()) < 2:
         raise DataError(
             f"the training texts must have two labels or more, {len(training):,} texts have "
@@ -136,14 +134,7 @@ def encode(texts: Labelled, classes: Sequence[str], options: LabelledOptions, na
     Raises:
         DataError: a label is none of the classes.
     """
-    numbers = {label: k for k, label in enumerate(classes)}
-    if strange := Counter(label for label in texts.labels if label not in numbers):
-        shown = ", ".join(f"{label!r} ({count:,})" for label, count in strange.most_common(5))
-        raise DataError(
-            f"{name} must have the labels of the training, {', '.join(classes)}, "
-            f"{strange.total():,} of {len(texts):,} rows have others: {shown}; mend those rows, "
-            "or train on texts with these labels too."
-        )
+    numbers = number_labels(classes, texts.counts(), name, "rows")
     whole = [split_words(text, options.punctuation) for text in texts.texts]
     return Encoded(
         [words[: options.longest] for words in whole],
@@ -156,11 +147,7 @@ def with_full_paths(options: LabelledOptions) -> LabelledOptions:
     """The same options, readable from any working directory."""
     return replace(
         options,
-        paths=tuple(map(_full_path, options.paths)),
-        validation=tuple(map(_full_path, options.validation)),
-        exclude=tuple(map(_full_path, options.exclude)),
+        paths=tuple(map(full_path, options.paths)),
+        validation=tuple(map(full_path, options.validation)),
+        exclude=tuple(map(full_path, options.exclude)),
     )
-
-
-def _full_path(path: str) -> str:
-    return path if not path or path.startswith(HUB) else str(Path(path).absolute())

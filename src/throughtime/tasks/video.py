@@ -18,6 +18,7 @@ from throughtime.data.buckets import Buckets
 from throughtime.data.videos import Frames, is_alike, is_features, read_frames, say_size
 from throughtime.errors import DataError, RunError
 from throughtime.generators import seed_generators
+from throughtime.tasks.classes import read_counts
 from throughtime.tasks.video_augment import augment
 from throughtime.tasks.video_clips import (
     Batch,
@@ -97,7 +98,7 @@ def resume(run: Path, announce: Announce = print) -> Summary:
             f"{', '.join(changed)}; restore them or train anew."
         )
     set_threads(options.training)
-    classes = tuple(_read_counts(run))
+    classes = tuple(read_counts(run))
     job, about = _job(own_folder(run), options, material, classes, announce)
     return go_on(job, about, announce)
 
@@ -110,7 +111,7 @@ def rebuild(run: Path) -> Trained:
     """
     options = read_video_options(run)
     set_threads(options.training)
-    network = _build(options, _read_shape(run)[0], len(_read_counts(run)))
+    network = _build(options, _read_shape(run)[0], len(read_counts(run)))
     return network, _step(network, options.training)
 
 
@@ -120,7 +121,7 @@ def load(run: Path) -> Model:
     Raises:
         RunError: the folder is no video run, is damaged, or has no weights yet.
     """
-    options, classes = read_video_options(run), tuple(_read_counts(run))
+    options, classes = read_video_options(run), tuple(read_counts(run))
     frame, size = _read_shape(run)
     network = _build(options, frame, len(classes))
     load_weights(run, network)
@@ -270,11 +271,3 @@ def _read_shape(run: Path) -> tuple[list[int], tuple[int, int]]:
         return [int(n) for n in content["frame"]], (width, height)
     except (KeyError, TypeError, ValueError) as error:
         raise record.damaged(run / record.CLIPS, "the clips' sizes", error) from error
-
-
-def _read_counts(run: Path) -> dict[str, int]:
-    """The classes in the order of their numbers, and how many training frames had each."""
-    counts = record.read_json(run / record.LABELS)
-    if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
-        raise record.damaged(run / record.LABELS, "labels and their counts", type(counts).__name__)
-    return counts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,8 +16,11 @@ from torch import Tensor
 from throughtime.data.clips import Clips, join, read_list
 from throughtime.data.frame_cache import default_folder, store_frames
 from throughtime.data.shapes import shapes
+from throughtime.data.split import hold_out
+from throughtime.data.tables import full_path
 from throughtime.data.videos import is_features, read_frames
 from throughtime.errors import DataError
+from throughtime.tasks.classes import number_labels
 from throughtime.tasks.video_options import ClipOptions
 from throughtime.training.processes import Team, first_alone
 
@@ -104,10 +106,9 @@ def read_material(options: ClipOptions, seed: int, announce: Callable[[str], Non
         size = training.size
         validation = read_clips(options.validation, options, announce, size)
     else:
-        order = np.random.default_rng(seed).permutation(len(training))
-        held_out = round(options.validation_share * len(training))
-        validation = replace(training.take(sorted(order[:held_out])), skipped={})
-        training = training.take(sorted(order[held_out:]))
+        learnt, held_out = hold_out(len(training), options.validation_share, seed)
+        validation = replace(training.take(held_out), skipped={})
+        training = training.take(learnt)
     if len(labels := training.counts()) < 2:
         raise DataError(
             f"the training clips must have two labels or more, {len(training):,} clips have "
@@ -165,15 +166,7 @@ def encode(clips: Clips, classes: Sequence[str], name: str) -> Encoded:
     Raises:
         DataError: a label is none of the classes.
     """
-    numbers = {label: k for k, label in enumerate(classes)}
-    counts = clips.counts()
-    if strange := Counter({label: n for label, n in counts.items() if label not in numbers}):
-        shown = ", ".join(f"{label!r} ({count:,})" for label, count in strange.most_common(5))
-        raise DataError(
-            f"{name} must have the labels of the training, {', '.join(classes)}, "
-            f"{strange.total():,} of {sum(counts.values()):,} frames have others: {shown}; mend "
-            "their list, or train on clips with these labels too."
-        )
+    numbers = number_labels(classes, clips.counts(), name, "frames")
     return Encoded(clips, [np.array([numbers[x] for x in row], np.int64) for row in clips.labels])
 
 
@@ -181,7 +174,7 @@ def with_full_paths(options: ClipOptions) -> ClipOptions:
     """The same options, readable from any working directory."""
     return replace(
         options,
-        paths=tuple(str(Path(path).absolute()) for path in options.paths),
-        validation=tuple(str(Path(path).absolute()) for path in options.validation),
-        cache=str(Path(options.cache).absolute()) if options.cache else "",
+        paths=tuple(map(full_path, options.paths)),
+        validation=tuple(map(full_path, options.validation)),
+        cache=full_path(options.cache),
     )
