@@ -1,12 +1,16 @@
-"""Greedy decoding: at every step the likeliest token, until the end."""
+"""One sequence for each row, until its end: of the likeliest tokens, or of drawn ones."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from throughtime.decode.hypothesis import PLAIN, Bounds, Hypothesis, R, Scoring, Step
-from throughtime.decode.sample import finite_highest
+from throughtime.decode.sample import choose, finite_highest
 
 
 def greedy(
@@ -35,6 +39,53 @@ def greedy(
         >>> [h.tokens for h in greedy(count, torch.tensor([5, 7]), nothing, Bounds(9, 20))]
         [(6, 7, 8), (8,)]
     """
+    return _follow(step, begin, state, bounds, scoring, partial(choose, temperature=0))
+
+
+def draw(
+    step: Step[R],
+    begin: Tensor,
+    state: R,
+    bounds: Bounds,
+    scoring: Scoring = PLAIN,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: torch.Generator | None = None,
+) -> list[Hypothesis]:
+    """A sequence drawn for each row, token by token as `choose` draws them.
+
+        x_t ~ choose(p(x | x_1 ... x_{t-1}))
+
+    Args:
+        step: as in `greedy`, as are begin, state, bounds and scoring.
+        begin: see step.
+        state: see step.
+        bounds: see step.
+        scoring: see step.
+        temperature: as in `choose`, as are top_k, top_p and generator.
+        top_k: see temperature.
+        top_p: see temperature.
+        generator: see temperature.
+
+    Raises:
+        OptionError: an option is out of its range.
+        RunError: a row's largest logit is not finite.
+    """
+    pick = partial(choose, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
+    return _follow(step, begin, state, bounds, scoring, pick)
+
+
+def _follow(
+    step: Step[Any],
+    begin: Tensor,
+    state: Any,
+    bounds: Bounds,
+    scoring: Scoring,
+    pick: Callable[[Tensor], Tensor],
+) -> list[Hypothesis]:
+    """The sequence of each row whose tokens are picked from scores [B, V]."""
     found: dict[int, Hypothesis] = {}
     rows, tokens = torch.arange(len(begin)), begin
     written, total = begin.new_empty(len(begin), 0), torch.zeros(len(begin), dtype=torch.float64)
@@ -42,7 +93,7 @@ def greedy(
         with torch.inference_mode():
             logits, state = step(tokens[None], state)
             each = log_probabilities(logits[-1])
-            tokens = bounds.forbid(each, written).argmax(-1)
+            tokens = pick(bounds.forbid(each, written))
         length, has_ended = written.shape[1], tokens == bounds.end
         goes_on = ~has_ended & (length < bounds.longest)
         summed = total + each.gather(1, tokens[:, None])[:, 0]

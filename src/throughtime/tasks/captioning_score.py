@@ -15,10 +15,10 @@ from throughtime.data.words import Words
 from throughtime.record import write_atomically
 from throughtime.record.feature_file import FeatureFile
 from throughtime.tasks.caption_measures import Measures, measure
-from throughtime.tasks.captioning_loss import token_losses
 from throughtime.tasks.captioning_network import Captioner
 from throughtime.tasks.captioning_pictures import Encoded, Known, clean
 from throughtime.tasks.captioning_write import AT_ONCE, Written, to_text, write_all
+from throughtime.tasks.token_losses import token_losses
 
 _AT_ONCE = 256  # captions read side by side, of similar lengths
 

@@ -1,0 +1,57 @@
+"""Drawn dates, as people write them and as ISO 8601 does: translation in its smallest form."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+
+from throughtime.data.parallel import Parallel
+
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+FIRST, DAYS = date(1900, 1, 1), 73_000
+"""The first day that is drawn, and how many there are: two hundred years."""
+
+
+def dates(count: int, seed: int) -> Parallel:
+    """Days between 1900 and 2099 in one of five forms, and in ISO form.
+
+    Args:
+        count: pairs, N.
+        seed: decides them.
+
+    Example:
+        >>> found = dates(2, seed=0)
+        >>> found.sources, found.targets
+        (['Monday, 29 January 2070', '27.4.2027'], ['2070-01-29', '2027-04-27'])
+    """
+    draw = np.random.default_rng((seed, 31))
+    days = [FIRST + timedelta(int(n)) for n in draw.integers(DAYS, size=count)]
+    forms = draw.integers(5, size=count)
+    sources = [_write(day, int(form)) for day, form in zip(days, forms, strict=True)]
+    return Parallel(sources, [day.isoformat() for day in days])
+
+
+def _write(day: date, form: int) -> str:
+    month = MONTHS[day.month - 1]
+    weekdays = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    return (
+        f"{day.day} {month} {day.year}",
+        f"{month} {day.day}, {day.year}",
+        f"{day.day}.{day.month}.{day.year}",
+        f"{weekdays[day.weekday()]}, {day.day} {month} {day.year}",
+        f"{month[:3]} {day.day} {day.year}",
+    )[form]
