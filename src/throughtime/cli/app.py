@@ -20,6 +20,7 @@ from throughtime.cli import (
     replay,
     sentiment,
     train,
+    translation,
     use,
     video,
 )
@@ -54,6 +55,11 @@ train.app.command(
     sentiment.train_sentiment,
     name="sentiment",
     usage="Usage: throughtime train sentiment [OPTIONS] [PATHS...]",
+)
+train.app.command(
+    translation.train_translation,
+    name="translation",
+    usage="Usage: throughtime train translation [OPTIONS] [PATHS...]",
 )
 train.app.command(
     captioning.train_captioning,

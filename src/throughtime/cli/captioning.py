@@ -17,6 +17,7 @@ from cyclopts import Parameter
 
 from throughtime.cli.flags import MODEL, RUN, TEXT, TRAINING
 from throughtime.cli.output import is_first, new_folder, say
+from throughtime.cli.recipes import refuse_decoding
 from throughtime.tasks.captioning_options import (
     CAPTIONING,
     CaptionedOptions,
@@ -24,6 +25,7 @@ from throughtime.tasks.captioning_options import (
     CaptioningOptions,
     CaptioningTraining,
 )
+from throughtime.tasks.decoding_options import Decoding
 
 if TYPE_CHECKING:
     from throughtime.data.pictures import Source
@@ -115,7 +117,9 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     print(f"\nThe captions: {write_captions(found, known, run / 'captions.jsonl')}")
 
 
-def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
+def predict(
+    run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool, how: Decoding
+) -> None:
     """Prints a caption for each picture, and draws where the network looked.
 
     Pictures that are named are always drawn; those of lists, and of the standard input, only with
@@ -126,6 +130,7 @@ def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool
     from throughtime.tasks.captioning import load, predict
     from throughtime.tasks.captioning_drawing import draw_where
 
+    refuse_decoding(CAPTIONING, how)
     model = load(run)
     skipped: dict[str, str] = {}
     for number, (picture, is_named) in enumerate(_pictures(model, paths), 1):

@@ -19,6 +19,7 @@ from throughtime.cli.flags import (
 )
 from throughtime.cli.output import new_folder, say
 from throughtime.cli.recipes import refuse_to_predict
+from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.options import TASK
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     print(f"over {found.tokens:,} tokens, {found.characters:,} characters")
 
 
-def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
+def predict(
+    run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool, how: Decoding
+) -> None:
     """A language model writes instead."""
     raise refuse_to_predict(run, TASK, f"let it write: throughtime generate {run}")
 

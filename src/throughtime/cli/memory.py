@@ -11,6 +11,7 @@ from throughtime.cli.flags import MODEL, PROBLEM, RUN, TRAINING
 from throughtime.cli.output import new_folder, say
 from throughtime.cli.recipes import refuse_to_predict
 from throughtime.errors import RunError
+from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.memory_options import (
     MemoryOptions,
     MemoryTraining,
@@ -100,7 +101,9 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     )
 
 
-def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
+def predict(
+    run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool, how: Decoding
+) -> None:
     """There is nothing of a user's to predict."""
     raise refuse_to_predict(run, "a memory task", f"look at {run / 'curve.png'}")
 

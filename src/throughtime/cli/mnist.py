@@ -11,6 +11,7 @@ from throughtime.cli.flags import MODEL, PROBLEM, RUN, TRAINING
 from throughtime.cli.output import new_folder, say
 from throughtime.cli.recipes import refuse_to_predict
 from throughtime.errors import OptionError
+from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.mnist_options import (
     MNIST,
     ImageOptions,
@@ -81,7 +82,9 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     print(f"over {found.images:,} images")
 
 
-def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
+def predict(
+    run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool, how: Decoding
+) -> None:
     """There is no command that reads a user's own images."""
     raise refuse_to_predict(run, MNIST, f"see how good it is: throughtime evaluate {run}")
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Protocol, get_args
 
-from throughtime.errors import RunError
+from throughtime.errors import OptionError, RunError
 from throughtime.tasks.captioning_options import CAPTIONING
+from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.memory_options import Task
 from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK
 from throughtime.tasks.sentiment_options import SENTIMENT
+from throughtime.tasks.translation_options import TRANSLATION
 from throughtime.tasks.video_options import VIDEO
 
-TASKS = (TASK, *get_args(Task), MNIST, SENTIMENT, CAPTIONING, VIDEO)
+TASKS = (TASK, *get_args(Task), MNIST, SENTIMENT, TRANSLATION, CAPTIONING, VIDEO)
 """What can be trained, by the names of the command line and the run folder."""
 
 
@@ -28,7 +31,9 @@ class Recipe(Protocol):
         """Prints how good a run is, on these files or on what it kept for that."""
         ...
 
-    def predict(self, run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
+    def predict(
+        self, run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool, how: Decoding
+    ) -> None:
         """Prints what a run says of these files, or of the standard input."""
         ...
 
@@ -58,6 +63,10 @@ def recipe_of(run: Path) -> Recipe:
         from throughtime.cli import sentiment
 
         return sentiment
+    if task == TRANSLATION:
+        from throughtime.cli import translation
+
+        return translation
     if task == CAPTIONING:
         from throughtime.cli import captioning
 
@@ -79,5 +88,19 @@ def refuse_to_predict(run: Path, task: str, instead: str) -> RunError:
         task: what it is of.
         instead: what to do.
     """
-    known = f"{SENTIMENT}, {CAPTIONING} or {VIDEO}"
+    known = f"{SENTIMENT}, {TRANSLATION}, {CAPTIONING} or {VIDEO}"
     return RunError(f"predict must get a run of {known}, {run} is of {task}; {instead}.")
+
+
+def refuse_decoding(task: str, how: Decoding) -> None:
+    """Refuses flags of decoding for a task that writes no sentences, or always in the same way.
+
+    Raises:
+        OptionError: one of them was given.
+    """
+    for field in fields(how):
+        if (value := getattr(how, field.name)) is not None:
+            raise OptionError(
+                f"--{field.name.replace('_', '-')} must come with a run of {TRANSLATION}, got "
+                f"{value} for one of {task}; leave it out."
+            )

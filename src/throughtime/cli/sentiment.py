@@ -18,6 +18,8 @@ from cyclopts import Parameter
 
 from throughtime.cli.flags import MODEL, RUN, TEXT, TRAINING
 from throughtime.cli.output import is_first, new_folder, say
+from throughtime.cli.recipes import refuse_decoding
+from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.sentiment_options import (
     SENTIMENT,
     ClassifierOptions,
@@ -105,10 +107,13 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     print(f"\nThe picture: {draw_confusion(found, run / 'confusion', 'texts')}")
 
 
-def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
+def predict(
+    run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool, how: Decoding
+) -> None:
     """Prints what each text is taken for; texts come from files or the standard input."""
     from throughtime.tasks.sentiment import load, predict
 
+    refuse_decoding(SENTIMENT, how)
     model = load(run)
     cut = 0
     for texts in _chunks(model, paths):

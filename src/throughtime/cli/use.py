@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
-from throughtime.cli.recipes import recipe_of
+from throughtime.cli.recipes import recipe_of, refuse_decoding
+from throughtime.tasks.decoding_options import Decoding
+from throughtime.tasks.video_options import VIDEO
+
+DECODING = Group("Decoding")
+UNTOLD = Decoding()
+"""What holds where no flag is given."""
 
 
 def evaluate(run: Path, /, *paths: str) -> None:
@@ -16,7 +22,8 @@ def evaluate(run: Path, /, *paths: str) -> None:
     Args:
         run: Folder of a run.
         paths: Texts for a language model, tables of labelled texts for sentiment, lists of
-            pictures with captions for captioning, lists of clips for video; none: what the run
+            pictures with captions for captioning, lists of clips for video, two files or a table
+            of pairs for translation; none: what the run
             chose its weights on, and for MNIST the test images.
     """
     recipe_of(run).evaluate(run, paths)
@@ -30,8 +37,9 @@ def predict(
     explain: Annotated[bool, Parameter(negative=())] = False,
     srt: Path | None = None,
     burn: Path | None = None,
+    how: Annotated[Decoding, Parameter(name="*", group=DECODING)] = UNTOLD,
 ) -> None:
-    """Say what a run takes each text or frame for, or sees in each picture, a line each.
+    """Say what a run takes each text or frame for, translates it to, or sees in each picture.
 
     Args:
         run: Folder of a run.
@@ -40,16 +48,18 @@ def predict(
             are labelled as they come.
         as_json: Print a JSON object a line, with all that is known of the answer.
         explain: Say how many nats each word adds to the answer's log-probability, or draw where
-            the network looked for each word of a caption.
+            the network looked for each word of a caption or translation.
         srt: Folder for subtitles of each clip, in SubRip's format (video alone).
         burn: Folder for a copy of each clip with the labels in its pictures (video alone).
+        how: How a translation is written (translation alone).
     """
     if srt is not None or burn is not None:
         from throughtime.cli.video import write_labels
 
+        refuse_decoding(VIDEO, how)
         write_labels(run, paths, as_json, srt, burn)
         return
-    recipe_of(run).predict(run, paths, as_json, explain)
+    recipe_of(run).predict(run, paths, as_json, explain, how)
 
 
 def generate(

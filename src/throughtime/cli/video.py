@@ -16,7 +16,9 @@ from cyclopts import Parameter
 
 from throughtime.cli.flags import CLIPS, MODEL, RUN, TRAINING
 from throughtime.cli.output import is_first, new_folder, say
+from throughtime.cli.recipes import refuse_decoding
 from throughtime.errors import OptionError
+from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.video_options import (
     VIDEO,
     ClipOptions,
@@ -111,8 +113,11 @@ def evaluate(run: Path, paths: tuple[str, ...]) -> None:
     print(f"\nThe picture: {draw_confusion(found, run / 'confusion', 'frames')}")
 
 
-def predict(run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool) -> None:
+def predict(
+    run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool, how: Decoding
+) -> None:
     """Prints what the frames of clips are taken for, or of a live stream on the standard input."""
+    refuse_decoding(VIDEO, how)
     if is_explained:
         raise OptionError(
             "--explain must be left out for a run of video, got it; it takes words apart alone."

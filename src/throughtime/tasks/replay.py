@@ -10,12 +10,21 @@ from throughtime import record
 from throughtime.errors import RunError
 from throughtime.instruments import Replay
 from throughtime.instruments import replay as replay_step
-from throughtime.tasks import captioning, language_model, memory, mnist, sentiment, video
+from throughtime.tasks import (
+    captioning,
+    language_model,
+    memory,
+    mnist,
+    sentiment,
+    translation,
+    video,
+)
 from throughtime.tasks.captioning_options import CAPTIONING
 from throughtime.tasks.memory_options import Task
 from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK
 from throughtime.tasks.sentiment_options import SENTIMENT
+from throughtime.tasks.translation_options import TRANSLATION
 from throughtime.tasks.video_options import VIDEO
 from throughtime.training.job import Trained
 
@@ -24,6 +33,7 @@ _TASKS: dict[str, Callable[[Path], Trained]] = {
     **dict.fromkeys(get_args(Task), memory.rebuild),
     MNIST: mnist.rebuild,
     SENTIMENT: sentiment.rebuild,
+    TRANSLATION: translation.rebuild,
     CAPTIONING: captioning.rebuild,
     VIDEO: video.rebuild,
 }

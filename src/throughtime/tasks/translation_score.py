@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from throughtime.data.parallel import Parallel
+from throughtime.record import write_atomically
 from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.token_losses import token_losses
 from throughtime.tasks.translation_texts import Encoded, Vocabulary
@@ -117,3 +120,18 @@ def nats_per_piece(reader: Reader, encoded: Encoded) -> float:
             total += float(losses.sum())
             count += int(batch.steps.sum())
     return total / count
+
+
+def write_translations(found: Score, pairs: Parallel, file: Path) -> Path:
+    """Keeps what was written and what it was measured against, a JSON object a line.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    names = ("source", "translation", "reference")
+    rows = zip(pairs.sources, found.translations, pairs.targets, strict=True)
+    lines = [
+        json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in rows
+    ]
+    write_atomically(file, "".join(lines).encode("utf-8", "surrogatepass"))
+    return file
