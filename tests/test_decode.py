@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from throughtime.decode import Bounds, Scoring, beam, greedy
+from throughtime.decode import Bounds, Scoring, beam, draw, greedy
 from throughtime.errors import OptionError, RunError
 
 V, END, BEGIN = 4, 3, 0
@@ -171,3 +171,22 @@ def test_options_outside_their_range_are_refused():
     state.coverage = None
     with pytest.raises(OptionError, match="needs a model with attention"):
         Scoring(0.0, 1.0)(torch.zeros(1), 1, state)
+
+
+def test_drawn_sequences_come_as_often_as_they_are_likely():
+    step, count = model(5), 4000
+    state = Read(torch.empty(count, 0).long(), torch.zeros(count, 2).double())
+    generator = torch.Generator().manual_seed(0)
+    found = draw(step, torch.zeros(count).long(), state, Bounds(END, 3), generator=generator)
+    for tokens in ((), (0,), (2,), (1, 1)):
+        expected = math.exp(log_probability(step, 0, tokens)[0])
+        drawn = [one for one in found if one.tokens == tokens and one.is_finished]
+        spread = math.sqrt(expected * (1 - expected) / count)
+        assert abs(len(drawn) / count - expected) < 4 * spread
+        assert all(one.log_probability == pytest.approx(math.log(expected)) for one in drawn)
+
+
+@given(st.integers(0, 999))
+def test_drawing_without_heat_is_greedy(seed):
+    step, bounds = model(seed), Bounds(END, 5, shortest=1, block_ngrams=2)
+    assert draw(step, *begin(3), bounds, temperature=0) == greedy(step, *begin(3), bounds)

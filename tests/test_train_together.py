@@ -65,6 +65,61 @@ for count in (5, 2, 1):
 if join().rank == 0:
     torch.save(found, sys.argv[1])
 """
+TRANSLATION = """
+import sys, torch, numpy as np
+from throughtime.tasks.translation_loss import translation_loss
+from throughtime.tasks.translation_network import Translator
+from throughtime.tasks.translation_options import TranslationTraining, TranslatorOptions
+from throughtime.tasks.translation_texts import Encoded
+from throughtime.training.processes import add_up, add_up_gradients, join, part_of_mean
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+network = Translator(9, 9, TranslatorOptions("gru", 4, embedding=3, dropout=0.0)).double()
+sides = [[np.arange(1 + k * k % n) for k in range(7)] for n in (7, 5)]
+pairs = Encoded(*sides, (8, 8))
+found = []
+for count in (7, 2, 1):
+    batch = pairs.batch(np.arange(count), join())
+    losses = translation_loss(network, batch, TranslationTraining())
+    loss = part_of_mean(losses, batch.steps.sum().double())
+    network.zero_grad()
+    loss.backward()
+    add_up_gradients(network)
+    found += [add_up([loss.detach()])[0], *(p.grad.clone() for p in network.parameters())]
+if join().rank == 0:
+    torch.save(found, sys.argv[1])
+"""
+CAPTIONING = """
+import sys, torch, numpy as np
+from types import SimpleNamespace
+from throughtime.tasks.captioning_loss import caption_losses
+from throughtime.tasks.captioning_network import Captioner
+from throughtime.tasks.captioning_options import CaptionerOptions, CaptioningTraining
+from throughtime.tasks.captioning_pictures import Encoded
+from throughtime.training.processes import add_up, add_up_gradients, join, part_of_mean
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+features = np.random.default_rng(0).random((7, 4, 6)).astype(np.float16)
+kept = SimpleNamespace(read=lambda rows: features[rows])
+options = CaptionerOptions("gru", 4, embedding=3, places=5, queries=2, dropout=0.0)
+network = Captioner(9, 4, 6, options).double()
+captions = Encoded(kept, np.arange(7), [np.arange(1 + k * k % 7) for k in range(7)], 8, 0)
+training = CaptioningTraining(doubly_stochastic=0.5)
+found = []
+for count in (7, 2, 1):
+    features_, tokens, steps = captions.batch(np.arange(count), join())
+    logits, weights = network(features_, tokens[:-1])
+    losses = caption_losses(logits, weights, tokens[1:], steps, training)
+    loss = part_of_mean(losses.sum(), steps.sum().double())
+    network.zero_grad()
+    loss.backward()
+    add_up_gradients(network)
+    found += [add_up([loss.detach()])[0], *(p.grad.clone() for p in network.parameters())]
+if join().rank == 0:
+    torch.save(found, sys.argv[1])
+"""
 CACHE = """
 import sys
 from throughtime.tasks.video_clips import read_clips
@@ -103,7 +158,7 @@ def run_together(count, script, *words):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("script", [SCRIPT, VIDEO])
+@pytest.mark.parametrize("script", [SCRIPT, VIDEO, TRANSLATION, CAPTIONING])
 def test_the_gradient_of_two_processes_is_that_of_one_with_the_joined_batch(script, tmp_path):
     for count in (1, 2):
         run_together(count, script, tmp_path / str(count))

@@ -80,14 +80,15 @@ class Buckets(Dataset[Batch]):
         return [batches[i] for i in draw.permutation(len(batches))]
 
 
-def pad(sequences: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
+def pad(sequences: Sequence[NDArray[Any]], shortest: int = 1) -> tuple[Tensor, Tensor]:
     """Sequences side by side, zeros behind their ends, and their lengths.
 
     Args:
         sequences: whole numbers, [T_b] each.
+        shortest: steps that x has at least, for a batch without any sequence.
 
     Returns:
-        x: int64 [T, B], with T the longest of them and at least 1.
+        x: int64 [T, B], with T the longest of them.
         lengths: int64 [B].
 
     Example:
@@ -96,7 +97,7 @@ def pad(sequences: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
         ([[7, 8], [0, 9]], [1, 2])
     """
     steps = [len(sequence) for sequence in sequences]
-    x = torch.zeros(max([1, *steps]), len(sequences), dtype=torch.int64)
+    x = torch.zeros(max([shortest, *steps]), len(sequences), dtype=torch.int64)
     for b, sequence in enumerate(sequences):
         x[: len(sequence), b] = torch.from_numpy(sequence)
     return x, torch.tensor(steps, dtype=torch.int64)

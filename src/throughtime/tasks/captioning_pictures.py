@@ -100,7 +100,8 @@ class Encoded:
     def batch(self, places: NDArray[np.int64], team: Team = ALONE) -> Batch:
         """What this process has of the captions at some places, side by side."""
         rows = team.share(places)
-        tokens, lengths = pad([np.array([self.mark, *self.tokens[i], self.mark]) for i in rows])
+        marked = [np.array([self.mark, *self.tokens[i], self.mark]) for i in rows]
+        tokens, lengths = pad(marked, shortest=2)
         return Batch(torch.from_numpy(self.features.read(self.rows[rows])), tokens, lengths - 1)
 
 

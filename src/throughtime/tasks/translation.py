@@ -205,7 +205,7 @@ def predict(
     blank = [place for place, text in enumerate(sentences, 1) if not text.strip()]
     if blank:
         raise DataError(
-            f"a sentence must have a letter, the {blank[0]:,}th of {len(sentences):,} has none; "
+            f"a sentence must have a letter, number {blank[0]:,} of {len(sentences):,} has none; "
             "leave it out."
         )
     pieces, reader = model.vocabulary, model.reader

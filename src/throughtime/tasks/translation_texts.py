@@ -100,7 +100,9 @@ class Encoded:
         """What this process has of the pairs at some places, side by side."""
         rows, (end, mark) = team.share(places), self.marks
         source, lengths = pad([np.append(self.sources[i], end) for i in rows])
-        target, steps = pad([np.concatenate([[mark], self.targets[i], [mark]]) for i in rows])
+        target, steps = pad(
+            [np.concatenate([[mark], self.targets[i], [mark]]) for i in rows], shortest=2
+        )
         return Batch(source, lengths, target, steps - 1, 0.0)
 
     def without_longer(self, longest: int) -> Encoded:
