@@ -169,7 +169,7 @@ def make_saliency(draw, words=("not", "a", "dull", "film"), classes=("positive",
 
 
 def make_attention(draw, words=("eine", "graue", "Katze"), read=("a", "grey", "cat", ".")):
-    """A picture, half dark and half bright, of 2 x 2 places, and a sentence, nearly word by word."""
+    """A picture of 2 x 2 places, half of it dark, and a sentence, read nearly word by word."""
     picture = np.zeros((40, 60, 3), np.uint8)
     picture[:, 30:] = (240, 120, 0)
     maps = draw.dirichlet([0.5] * 4, len(words)).reshape(-1, 2, 2)
