@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from throughtime.data.buckets import pad
 from throughtime.data.captions import Captioned
-from throughtime.data.pictures import Source, name_of, read_picture
+from throughtime.data.pictures import Source, name_of, read_picture, shrink
 from throughtime.errors import DataError
 from throughtime.tasks import captioning
 from throughtime.tasks.captioning_pictures import clean, read_lists
@@ -109,7 +108,7 @@ def measure_attention(
             one.caption or "(no words)",
             one.words,
             one.maps,
-            shrink(read_picture(picture)),
+            shrink(read_picture(picture), SIDE),
             _facts(one, picture, captions),
         )
         for one, picture, captions in zip(
@@ -128,15 +127,6 @@ def _facts(one: captioning.Prediction, picture: Source, captions: Sequence[str])
         "references" if len(captions) > 1 else "reference": " / ".join(map(clean, captions)),
         "picture": Path(name_of(picture)).name,
     }
-
-
-def shrink(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same picture with a longer side of at most `SIDE` pixels, [Y, X, 3]."""
-    from PIL import Image
-
-    small = Image.fromarray(picture)
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(small)
 
 
 def _subject(model: captioning.Model, captioned: Captioned, name: str) -> Subject:

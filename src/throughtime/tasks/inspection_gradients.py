@@ -87,7 +87,7 @@ def _read_reach(
     readings = [line for line in flight if line.get("kind") == "reading"]
     readings = readings[:: -(-len(readings) // MOST_READINGS) or 1]
     parts = [
-        (s, index[own["layer"], own["direction"]], own["reach"])
+        (s, index[own["layer"], own["direction"]], np.array(own["reach"], np.float64))
         for s, line in enumerate(readings)
         for own in line["layers"]
         if own["module"] == subject.layers

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from throughtime.data.pictures import shrink
 from throughtime.tasks import video
 from throughtime.tasks.inspection_subject import (
     MOST_STEPS,
@@ -32,6 +33,9 @@ MOST_CLIPS = 100
 
 SHOWN, FRAMES = 6, 10
 """Clips whose labels are shown, and frames of each that are shown as pictures."""
+
+SIDE = 96
+"""Pixels of the longer side of a frame in the page."""
 
 
 def open_view(run: Path, asked: Asked) -> View:
@@ -99,7 +103,9 @@ def _show(clips: Encoded, answer: _Answer) -> LabelledClip:
     count = min(FRAMES, len(truth))
     shown = ((np.arange(count) + 0.5) * len(truth) / count).astype(int)  # amid equal stretches
     if frames.ndim == 2:  # stored features
-        shown, frames = shown[:0], np.zeros((0, 1, 1), np.uint8)
+        shown, small = shown[:0], np.zeros((0, 1, 1), np.uint8)
+    else:
+        small = np.stack([shrink(frame, SIDE) for frame in frames[shown]])
     edit = edit_score(truth.tolist(), answer.predicted.tolist())
     return LabelledClip(
         Path(clips.clips.names[answer.clip]).name,
@@ -107,7 +113,7 @@ def _show(clips: Encoded, answer: _Answer) -> LabelledClip:
         answer.predicted,
         answer.probability,
         shown,
-        frames[shown],
+        small,
         {
             "frames": f"{len(truth):,}",
             "right": f"{100 * answer.share_right:.0f} %",
