@@ -1,7 +1,13 @@
-"""Photographs two parts of a report, for README.md and docs/report.md; needs Chromium.
+"""Photographs parts of a report, for README.md and docs/report.md; needs Chromium.
 
 throughtime demo --out runs/demo
-python docs/photograph_report.py runs/demo/report.html    writes docs/report_*.png
+python docs/photograph_report.py runs/demo/report.html credit units    writes docs/report_*.png
+
+throughtime inspect runs/drawn --out drawn.html      a captioner, as in docs/results.md
+python docs/photograph_report.py drawn.html attention
+
+throughtime inspect runs/reviews --out reviews.html  a sentiment run of some epochs less
+python docs/photograph_report.py reviews.html saliency
 """
 
 from __future__ import annotations
@@ -29,17 +35,17 @@ def photograph(page: Page, section: str, folder: Path) -> Path:
     return file
 
 
-def main(report: Path, folder: Path) -> None:
-    """Opens the page as a reader would, and writes the pictures."""
+def main(report: Path, sections: list[str], folder: Path) -> None:
+    """Opens the page as a reader would, and writes a picture of each section."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         size = {"width": 1100, "height": 900}
         page = browser.new_page(viewport=size, device_scale_factor=1.5, offline=True)
         page.goto(report.absolute().as_uri() + CHOSEN)
-        for section in ("credit", "units"):
+        for section in sections:
             print(photograph(page, section, folder))
         browser.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent)
+    main(Path(sys.argv[1]), sys.argv[2:], Path(__file__).parent)

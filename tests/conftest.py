@@ -70,3 +70,26 @@ def call(capsys):
         return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
 
     return call
+
+
+@pytest.fixture(scope="module")
+def visitor(folder):
+    """Visits the pages of a folder, which is a fixture of the tests that ask for this one."""
+    from browsers import launch
+    from page_visits import Visitor
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield Visitor(browser, folder)
+        browser.close()
+
+
+@pytest.fixture
+def visit(visitor):
+    """Opens a page, and in the end looks whether the browser complained."""
+    yield visitor
+    while visitor.fresh:
+        visitor.fresh.pop().close()
+    complaints, visitor.complaints[:] = list(visitor.complaints), []
+    assert complaints == []

@@ -5,18 +5,25 @@ from dataclasses import replace
 import numpy as np
 
 from throughtime.web import (
+    Alignment,
+    Attention,
     Credit,
     Curves,
+    ExplainedText,
     FixedPoints,
     Flow,
     FoundUnit,
     GateLayer,
     Gates,
+    LabelledClip,
+    Labelling,
     LayerPoints,
     LayerSpectra,
     LayerUnits,
     Missing,
     ReportData,
+    Saliency,
+    SeenPicture,
     Spectra,
     Units,
 )
@@ -43,6 +50,9 @@ def make_report(
         units=make_units(draw, hidden, steps, layers),
         spectra=make_spectra(draw, decay, hidden, layers),
         points=make_points(draw),
+        saliency=make_saliency(draw),
+        attention=make_attention(draw),
+        labels=make_labels(draw),
     )
 
 
@@ -148,3 +158,37 @@ def make_points(draw, count=8):
         ],
         "Searched from 512 visited states.",
     )
+
+
+def make_saliency(draw, words=("not", "a", "dull", "film"), classes=("positive", "negative")):
+    """A right answer and a wrong one; the third word speaks for it most, the first against it."""
+    influence = np.array([-1.0, 0.1, 2.0, 0.2]) + 0.01 * draw.standard_normal(4)
+    right = ExplainedText(words, influence, classes[1], classes[1], 0.9)
+    wrong = ExplainedText(words[1:], influence[1:] / 2, *classes, 0.6)
+    return Saliency([right, wrong], "2 of 40 texts held out.")
+
+
+def make_attention(draw, words=("eine", "graue", "Katze"), read=("a", "grey", "cat", ".")):
+    """A picture of 2 x 2 places, half of it dark, and a sentence, read nearly word by word."""
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:, 30:] = (240, 120, 0)
+    maps = draw.dirichlet([0.5] * 4, len(words)).reshape(-1, 2, 2)
+    maps[1] = [[0, 1], [0, 0]]
+    weights = 0.85 * np.eye(len(words), len(read)) + 0.15 / len(read)
+    facts = {"written": " ".join(words), "reference": "die graue Katze"}
+    return Attention(
+        [Alignment(" ".join(read), words, read, weights, facts)],
+        [SeenPicture(" ".join(words), words, maps, picture, facts)],
+        "One picture and one sentence held out.",
+    )
+
+
+def make_labels(draw, classes=("nothing", "bar", "post"), title="clip 7"):
+    """A clip of twenty frames whose bar was taken for a post from its fifth frame on."""
+    truth = np.repeat([0, 1, 0], [4, 12, 4])
+    predicted = np.repeat([0, 1, 2, 0], [4, 4, 8, 4])
+    frames = draw.integers(0, 256, (5, 8, 12)).astype(np.uint8)
+    shown, probability = np.arange(2, 20, 4), draw.uniform(0.5, 1, 20)
+    facts = {"right": "60 %"}
+    clip = LabelledClip(title, truth, predicted, probability, shown, frames, facts)
+    return Labelling(classes, [clip], "The only clip held out.")

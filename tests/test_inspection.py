@@ -13,7 +13,8 @@ from throughtime import record
 from throughtime.tasks import language_model
 from throughtime.tasks.inspection import inspect_run
 from throughtime.tasks.inspection_curves import MOST_POINTS, read_curves
-from throughtime.tasks.inspection_subject import open_subject
+from throughtime.tasks.inspection_language import open_view
+from throughtime.tasks.inspection_subject import Asked
 from throughtime.web import Missing, Units
 
 
@@ -45,7 +46,7 @@ def test_every_section_of_a_language_model_is_there(report):
 
 
 def test_the_flow_begins_with_the_gradient_of_the_last_loss_by_autograd(run, report):
-    subject = open_subject(run)
+    subject = open_view(run, Asked()).subject
     kept = []
     subject.network.readout.register_forward_pre_hook(lambda _, x: kept.append(x[0]))
     loss = subject.losses()[-1].sum()
@@ -89,6 +90,7 @@ def test_a_run_that_reads_numbers_has_all_but_units_over_a_text(adding):
     assert "reads numbers" in report.units.reason
     assert report.curves.baseline == pytest.approx(1 / 6, rel=1e-3)
     assert not isinstance(report.credit, Missing) and not isinstance(report.points, Missing)
+    assert np.isfinite(report.spectra.layers[0].lyapunov).all()  # of nine steps, four warm up
 
 
 def test_a_long_training_is_shown_as_means_of_its_lines():
@@ -96,14 +98,14 @@ def test_a_long_training_is_shown_as_means_of_its_lines():
     lines = [
         {"kind": "train", "update": 10 * i, "squared_error": loss} for i, loss in enumerate(losses)
     ]
-    curves = read_curves(lines)
+    curves = read_curves(lines, "squared_error")
     assert len(curves.training) == MOST_POINTS and curves.update[-1] == lines[-1]["update"]
     assert curves.training[1] == pytest.approx(losses[3:6].mean())
     assert curves.training[-1] == pytest.approx(losses[-1])
 
 
 def test_a_run_without_an_update_has_no_curve():
-    assert "no update" in read_curves([]).reason
+    assert "no update" in read_curves([], "squared_error").reason
 
 
 def test_a_text_that_is_gone_leaves_the_curves_and_says_so(copied, tmp_path):
@@ -147,6 +149,13 @@ def test_the_command_refuses_what_it_cannot_show(run, adding, text, tmp_path, ca
     assert_mistake(call("inspect", run, "--text", tmp_path / "none.txt"), "none.txt")
     assert_mistake(call("inspect", run, "--prompt", "é"), "the prompt", "U+00E9")
     assert_mistake(call("inspect", tmp_path), "config.yaml")
+
+
+def test_a_run_of_an_unknown_task_is_refused_by_name(copied, tmp_path, call):
+    config = copied / record.CONFIG
+    config.write_text(config.read_text().replace("task: language-model", "task: juggling"))
+    shown = call("inspect", copied, "--out", tmp_path / "report.html")
+    assert_mistake(shown, "juggling", "language-model, adding, copy, mnist", "update throughtime")
 
 
 def test_a_text_with_unknown_characters_is_refused(run, tmp_path, call):

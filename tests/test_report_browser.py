@@ -6,33 +6,29 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-from browsers import launch, needs_chromium
-from playwright.sync_api import expect, sync_playwright
-from report_data import HOSTILE, make_report, make_units, without
+from browsers import needs_chromium
+from page_visits import chart, come_near, value
+from playwright.sync_api import expect
+from report_data import (
+    HOSTILE,
+    make_attention,
+    make_labels,
+    make_report,
+    make_saliency,
+    make_units,
+    without,
+)
 
 from throughtime.web import build_page
 
 pytestmark = needs_chromium
 
-SECTIONS = ("curves", "flow", "credit", "gates", "units", "spectra", "points")
+CHARTED = ("curves", "flow", "credit", "gates", "units", "spectra", "points")
+SECTIONS = ("curves", "saliency", "attention", "labels", *CHARTED[1:])
+SENTENCE = "#attention.shown.0=2: a grey cat ."
+"""Chooses the sentence whose attention is a heat map."""
+
 REASON = "This run has nothing to show here."
-PATIENCE_MS = 60_000  # for a machine that is busy with other work
-expect.set_options(timeout=PATIENCE_MS)
-GO_TO = """chosen => new Promise(done => {
-  const next = new URL(chosen || "#", location).hash, same = location.hash === next;
-  addEventListener("hashchange", () => done(), { once: true });  // behind the page's own
-  if (same) dispatchEvent(new Event("hashchange"));
-  else location.hash = next;
-})"""
-"""Has the page read another address, and waits until it has."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +36,21 @@ def reports():
     """What each page shows, by its name."""
     lstm, rnn = make_report("LSTM"), make_report("tanh RNN", 1, 0.8)
     hostile = make_report(HOSTILE, layers=(HOSTILE, "layer 1"))
-    tokens = make_units(np.random.default_rng(0), 8, 90, (HOSTILE,), f"{HOSTILE}\u202eabc\x00")
+    draw = np.random.default_rng(0)
+    hostile = replace(
+        hostile,
+        units=make_units(draw, 8, 90, (HOSTILE,), f"{HOSTILE}\u202eabc\x00"),
+        facts={HOSTILE: HOSTILE},
+        saliency=make_saliency(draw, [HOSTILE] * 4, (HOSTILE, "<b>")),
+        attention=make_attention(draw, [HOSTILE] * 3, [HOSTILE] * 4),
+        labels=make_labels(draw, [HOSTILE, "<i>", "<b>"], HOSTILE),
+    )
+    bare = dict.fromkeys(("saliency", "attention", "labels"))
     return {
         "two": [lstm, rnn],
         "bare": [lstm, without(rnn, **dict.fromkeys(SECTIONS, REASON))],
-        "hostile": [replace(hostile, units=tokens, facts={HOSTILE: HOSTILE})],
+        "hostile": [hostile],
+        "plain": [replace(lstm, **bare), replace(rnn, **bare)],
     }
 
 
@@ -56,66 +62,6 @@ def folder(tmp_path_factory, reports):
     return folder
 
 
-class Visitor:
-    """Shows pages and notes whatever the browser complains of or would load."""
-
-    def __init__(self, browser, folder):
-        self.browser, self.folder = browser, folder
-        self.pages, self.fresh, self.complaints = {}, [], []
-
-    def __call__(self, name, chosen="", **options):
-        """A page that was opened before, with another address; opening takes a second."""
-        if name not in self.pages:
-            self.pages[name] = self.open(name, chosen, **options)
-            self.fresh.remove(self.pages[name])
-        else:
-            self.pages[name].evaluate(GO_TO, chosen)
-        return self.pages[name]
-
-    def open(self, name, chosen="", width=1280, **options):
-        """The same in a tab of its own, for one test."""
-        size = {"width": width, "height": 900}
-        page = self.browser.new_page(viewport=size, offline=True, **options)
-        self.fresh.append(page)
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        page.on("request", self.note_request)
-        page.goto(f"{(self.folder / f'{name}.html').as_uri()}{chosen}")
-        return page
-
-    def note_request(self, request):
-        if not request.url.startswith(("file:", "data:", "blob:")):
-            self.complaints.append(request.url)
-
-
-@pytest.fixture(scope="module")
-def visitor(browser, folder):
-    return Visitor(browser, folder)
-
-
-@pytest.fixture
-def visit(visitor):
-    yield visitor
-    while visitor.fresh:
-        visitor.fresh.pop().close()
-    complaints, visitor.complaints[:] = list(visitor.complaints), []
-    assert complaints == []
-
-
-def come_near(page, *sections):
-    """Scrolls to sections, so that they are drawn."""
-    for section in sections:
-        page.locator(f"#{section} h2").scroll_into_view_if_needed()
-        page.locator(f"#{section}[data-drawn]").wait_for()
-
-
-def chart(page, name):
-    """A figure by its name."""
-    return page.locator(f"#chart-{name}".replace(".", "\\."))
-
-
 def address(page, *names):
     """What the address says, once it holds these names."""
     for name in names:
@@ -123,15 +69,10 @@ def address(page, *names):
     return {key: values[0] for key, values in parse_qs(page.url.partition("#")[2]).items()}
 
 
-def value(text):
-    """A number as the page writes it."""
-    return float(text.replace("\N{MINUS SIGN}", "-"))
-
-
 def test_every_chart_is_drawn_and_has_a_name_and_a_table_of_numbers(visit):
-    page = visit("two")
+    page = visit("two", SENTENCE)
     come_near(page, *SECTIONS)
-    for section in SECTIONS:
+    for section in (*CHARTED, "attention"):
         assert page.locator(f"#{section} figure:visible").count() >= 1
     for figure in page.locator("figure:visible").all():
         title = figure.locator("figcaption").evaluate("caption => caption.firstChild.textContent")
@@ -226,8 +167,8 @@ def test_the_arrow_keys_read_the_text_token_by_token(visit, reports):
     page = visit("two", "#units.unit.0=5")
     come_near(page, "units")
     for _ in range(2):
-        page.locator(".reader").first.press("ArrowRight")
-    place, read = page.locator(".reading").first.inner_text().split(": ")
+        page.locator("#units .reader").first.press("ArrowRight")
+    place, read = page.locator("#units .reading").first.inner_text().split(": ")
     sent = reports["two"][0].units.layers[0].signals["h"][2, 5]
     assert place == "Token 2, “e”" and value(read) == pytest.approx(float(sent), rel=1e-3)
 
@@ -235,7 +176,7 @@ def test_the_arrow_keys_read_the_text_token_by_token(visit, reports):
 def test_the_unit_that_follows_a_search_comes_first(visit):
     page = visit("two", "#units.search=to be, or not to be")
     come_near(page, "units")
-    page.locator(".panel").filter(has=page.locator(".reader")).first.locator(
+    page.locator("#units .panel").first.locator(
         ".suggestions:not(:has-text('held-out')) button"
     ).first.click()
     expect(page.get_by_label("Unit", exact=True).first).to_have_value("5")
@@ -258,7 +199,9 @@ def test_every_control_can_be_reached_and_has_a_name(visit):
 def test_hostile_names_and_tokens_are_shown_and_run_nothing(visit, reports):
     page = visit("hostile", "#units.search=%3Cimg&units.layer.0=%3Cimg src=x onerror=alert(1)%3E")
     come_near(page, *SECTIONS)
-    assert page.locator("img, iframe, main a, main script").count() == 0
+    page.locator("#attention select").select_option(index=1)
+    page.locator("#attention .main-svg").first.wait_for()
+    assert page.locator("img, iframe, main a, main script, main b, main i").count() == 0
     assert page.locator(".match").count() > 0
     shown = page.locator("h1").inner_text()
     assert shown.startswith("</script><script>alert(1)</script><img")
@@ -285,5 +228,16 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(visit):
 def test_printing_draws_every_section_first(visit, tmp_path):
     page = visit("two")
     page.pdf(path=tmp_path / "report.pdf", format="A4")
-    for section in SECTIONS:
+    for section in CHARTED:
         assert page.locator(f"#{section} .main-svg").count()
+    for section in ("saliency", "attention", "labels"):
+        assert page.locator(f"#{section} :is(.reader, canvas)").count()
+
+
+def test_sections_that_a_task_does_not_have_are_not_in_its_page(visit):
+    page = visit("plain")
+    assert page.locator("main section").evaluate_all("all => all.map(one => one.id)") == [
+        "runs",
+        *CHARTED,
+    ]
+    assert page.locator("nav a").count() == len(CHARTED)

@@ -17,8 +17,9 @@ def inspect(
 ) -> None:
     """Look into a run: one page with its gradients, gates, units, Jacobians and fixed points.
 
-    The page is one file that needs no network. Several runs of the same task stand side by side
-    in it.
+    Beside them stand the words that speak for an answer (sentiment), where the network looked
+    (captioning), labels along time (video). The page is one file that needs no network. Several
+    runs of the same task stand side by side in it.
 
     Args:
         run: Folder of a run.

@@ -48,6 +48,24 @@ def read_picture(source: Source, side: int | None = None) -> NDArray[np.uint8]:
     return np.asarray(upright)
 
 
+def shrink(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A picture with a longer side of at most `side` pixels; a smaller one as it is.
+
+    Args:
+        picture: [Y, X, 3], or [Y, X] if grey.
+        side: pixels.
+
+    Example:
+        >>> shrink(np.zeros((30, 40, 3), np.uint8), 20).shape
+        (15, 20, 3)
+    """
+    from PIL import Image
+
+    small = Image.fromarray(picture)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(small)
+
+
 def read_content(source: Source) -> bytes:
     """The bytes of a picture's file.
 

@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from throughtime import record
-from throughtime.errors import DataError, OptionError, RunError, ThroughtimeError
+from throughtime.errors import (
+    DataError,
+    OptionError,
+    PackageError,
+    RunError,
+    ThroughtimeError,
+)
 from throughtime.tasks.inspection_curves import Lines, describe_run, read_curves
 from throughtime.tasks.inspection_dynamics import measure_points, measure_spectra
 from throughtime.tasks.inspection_gradients import measure_credit, measure_flow
-from throughtime.tasks.inspection_subject import Subject, open_subject
+from throughtime.tasks.inspection_recipes import recipe_of
+from throughtime.tasks.inspection_subject import Asked, Recipe, Subject, View
 from throughtime.tasks.inspection_units import measure_gates, measure_units, watch_reading
 from throughtime.training.progress import Announce
 from throughtime.web import Missing, ReportData, Section, build_page, check_comparable
@@ -97,32 +104,43 @@ def inspect_run(
         RunError: the folder is no run, or is damaged.
     """
     config, lines = record.read_config(run), record.read_metrics(run)
-    sections: dict[str, Any] = dict.fromkeys(SECTIONS)
-    subject = _open(run, text, prompt)
-    if isinstance(subject, Missing):
-        sections = dict.fromkeys(SECTIONS, subject)
+    asked = Asked(text, prompt, announce)
+    recipe = recipe_of(run, asked)
+    view = _open(recipe, run, asked)
+    if isinstance(view, Missing):
+        sections: dict[str, Any] = dict.fromkeys((*SECTIONS, *recipe.sections), view)
     else:
-        for what, measure in _measures(subject, record.read_flight(run), most_values).items():
+        sections = {}
+        for what, measure in _measures(view, record.read_flight(run), most_values).items():
             announce(f"{name}: {what}")
             sections[what] = _attempt(measure)
-    facts = describe_run(config, lines)
-    return ReportData(name, str(config["task"]), facts, curves=read_curves(lines), **sections)
+    facts, curves = describe_run(config, lines, recipe), read_curves(lines, recipe.loss)
+    return ReportData(name, str(config["task"]), facts, curves=curves, **sections)
 
 
-def _open(run: Path, text: Path | None, prompt: str | None) -> Subject | Missing:
-    """The run's network; what it has no text for is missing unless a text was asked for."""
+def _open(recipe: Recipe, run: Path, asked: Asked) -> View | Missing:
+    """A look into the run; what it has nothing to read for is missing unless that was asked for."""
     try:
-        return open_subject(run, text, prompt)
-    except DataError as error:
-        if text is not None or prompt is not None:
+        return recipe.open(run, asked)
+    except (DataError, PackageError) as error:
+        if asked.text is not None or asked.prompt is not None:
             raise
-        return Missing(f"{_sentence(error)} Another text can be given with --text FILE.")
+        more = " Another text can be given with --text FILE." if recipe.reads_text else ""
+        return Missing(f"{_sentence(error)}{more}")
 
 
-def _measures(
+def _measures(view: View, flight: Lines, most_values: int) -> dict[str, Callable[[], Section]]:
+    """How every section is measured, by its name."""
+    subject = view.subject
+    if isinstance(subject, Missing):
+        return {**view.own, **dict.fromkeys(SECTIONS, lambda: subject)}
+    return {**view.own, **_instruments(subject, flight, most_values)}
+
+
+def _instruments(
     subject: Subject, flight: Lines, most_values: int
 ) -> dict[str, Callable[[], Section]]:
-    """How every section is measured, by its name."""
+    """What instruments say of recurrent layers, by the name of the section."""
     tape = watch_reading(subject)
     return {
         "flow": lambda: measure_flow(subject, flight),

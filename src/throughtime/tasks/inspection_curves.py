@@ -8,29 +8,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from throughtime.tasks.inspection_subject import Recipe
 from throughtime.training.progress import clock
 from throughtime.web import Curves, Missing
 
 MOST_POINTS = 500
 """Points of a training curve."""
 
-LOSSES = ("nats_per_token", "squared_error", "nats_per_step", "nats_per_image")
-"""The losses of the tasks, as metrics name them."""
+_TOLD = (
+    *("cell", "hidden", "layers", "bidirectional", "causal", "pooling", "attention", "encoder"),
+    *("init", "steps", "by", "lr", "seed"),
+)
+"""Options that a reader should know."""
 
 _WORDS = {
     "hidden": "hidden units",
     "lr": "learning rate",
     "init": "weights begin",
     "by": "reads by",
+    "bidirectional": "reads both ways",
+    "causal": "labels from the past alone",
 }
 
 Lines = Sequence[Mapping[str, Any]]
 
 
-def read_curves(lines: Lines) -> Curves | Missing:
-    """The learning curves of a run's metrics, as `read_metrics` gives them."""
-    loss = next((name for name in LOSSES if any(name in line for line in lines)), None)
-    if loss is None:
+def read_curves(lines: Lines, loss: str) -> Curves | Missing:
+    """The learning curves of a run.
+
+    Args:
+        lines: its metrics, as `read_metrics` gives them.
+        loss: the loss, as they name it.
+    """
+    if not any(loss in line for line in lines):
         return Missing("This run made no update yet, so it has no learning curve.")
     update, training = _points(lines, "train", loss)
     group = max(1, -(-len(update) // MOST_POINTS))
@@ -57,25 +67,31 @@ def _points(lines: Lines, kind: str, loss: str) -> tuple[NDArray[np.int64], NDAr
     )
 
 
-def describe_run(config: Mapping[str, Any], lines: Lines) -> dict[str, str]:
+def describe_run(config: Mapping[str, Any], lines: Lines, recipe: Recipe) -> dict[str, str]:
     """What a reader should know of a run, by what it is called.
 
     Args:
         config: as `read_config` gives it.
         lines: as `read_metrics` gives them.
+        recipe: of its task.
     """
     facts = {"task": config["task"]}
-    for section in ("model", "problem", "training"):
+    for section in ("model", "problem", "text", "training"):
         own = config["options"].get(section) or {}
-        for name in ("cell", "hidden", "layers", "init", "steps", "by", "lr", "seed"):
+        for name in _TOLD:
             if own.get(name) is not None:
-                facts[_WORDS.get(name, name)] = own[name]
+                facts[_WORDS.get(name, name)] = _say(own[name])
     if lines:
         facts["updates"] = f"{lines[-1]['update']:,}"
         facts["training time"] = clock(lines[-1]["elapsed_s"])
-    for loss in LOSSES:
-        scores = [line[loss] for line in lines if line.get("kind") == "validation" and loss in line]
+    for name, word in {recipe.loss: recipe.loss.replace("_", " "), **recipe.figures}.items():
+        scores = [line[name] for line in lines if line.get("kind") == "validation" and name in line]
         if scores:
-            facts[f"best {loss.replace('_', ' ')}, held out"] = f"{min(scores):.4f}"
+            best = min(scores) if name == recipe.loss else max(scores)
+            facts[f"best {word}, held out"] = f"{best:.4f}"
     facts["made with"] = f"throughtime {config.get('throughtime', 'of an earlier version')}"
     return {name: str(fact) for name, fact in facts.items()}
+
+
+def _say(value: Any) -> Any:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from throughtime.instruments import Keep, Tape, fixed_points, jacobians, lyapunov, watch
-from throughtime.tasks.inspection_subject import Subject, layer_names, watch_losses
+from throughtime.tasks.inspection_subject import Subject, name_places, watch_losses
 from throughtime.web import FixedPoints, LayerPoints, LayerSpectra, Missing, Spectra
 
 if TYPE_CHECKING:
@@ -44,15 +44,16 @@ def measure_spectra(subject: Subject, tape: Tape) -> Spectra:
     steps = max(FEWEST_STEPS, min(MOST_STEPS, int(_WORK / size**3)))
     found = jacobians(_watch_steps(subject, steps), subject.layers, rows=[0])
     many = _watch_steps(subject, 8 * steps)
-    exponents = lyapunov(many, subject.layers, rows=[0], warm_up=steps)["exponents"]
+    warm_up = min(steps, many.recording(subject.layers).layers[0].shape[0] // 2)
+    exponents = lyapunov(many, subject.layers, rows=[0], warm_up=warm_up)["exponents"]
     return _spectra(found, exponents)
 
 
 def _spectra(found: Dataset, exponents: DataArray) -> Spectra:
     layers, steps = [], found.sizes["time"]
     shown = np.unique(np.linspace(0, steps - 1, SHOWN_STEPS).astype(int))
-    for layer, name in enumerate(layer_names(found.sizes["layer"])):
-        own = found.isel(layer=layer, direction=0, batch=0).dropna("mode", how="all")
+    for layer, direction, name in name_places(found.sizes["layer"], found.sizes["direction"]):
+        own = found.isel(layer=layer, direction=direction, batch=0).dropna("mode", how="all")
         values = own["eigenvalues"].values[shown]
         bound = own["log_bound"].values
         layers.append(
@@ -64,7 +65,7 @@ def _spectra(found: Dataset, exponents: DataArray) -> Spectra:
                 own["spectral_radius"].values[shown],
                 np.exp(own["log_norm"].values),
                 None if np.isnan(bound).all() else np.exp(bound),
-                exponents.isel(layer=layer, direction=0).dropna("mode").values,
+                exponents.isel(layer=layer, direction=direction).dropna("mode").values,
             )
         )
     return Spectra(layers, f"{steps} steps of one row, of which {len(shown)} are shown.")
@@ -73,7 +74,13 @@ def _spectra(found: Dataset, exponents: DataArray) -> Spectra:
 def measure_points(subject: Subject) -> FixedPoints | Missing:
     """Fixed points under the usual input, from states visited while reading."""
     tape = watch_losses(subject, slice(None))
-    size = sum(f.shape[-1] for layer in tape.recording(subject.layers).layers for f in layer.states)
+    layers = tape.recording(subject.layers).layers
+    if layers[0].num_directions == 2:
+        return Missing(
+            "This run reads in both directions at once, so that no state of it goes on by itself; "
+            "fixed points are searched in runs of one direction."
+        )
+    size = sum(field.shape[-1] for layer in layers for field in layer.states)
     if size > LARGEST:
         return Missing(
             f"The state of this run has {size:,} numbers; fixed points are searched here up to "
@@ -110,7 +117,7 @@ def _points(subject: Subject, found: Dataset) -> FixedPoints:
         [one],
         f"Of {counts['candidates']} visited states that the search began at, {counts['not_slow']} "
         f"came to no fixed point and {counts['outliers']} to one that is never visited; read: "
-        f"{subject.source}.",
+        f"{subject.windows}.",
     )
 
 

@@ -1,40 +1,27 @@
-"""What an inspection looks at: the network of a run, and what it is shown."""
+"""What an inspection looks at: the recurrent layers of a run, and what they are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from throughtime import record
-from throughtime.data.text import read_text
-from throughtime.errors import DataError, RunError
 from throughtime.instruments import Tape, watch
-from throughtime.tasks import language_model
-from throughtime.tasks.language_network import LanguageModel
-from throughtime.tasks.language_sample import write
-from throughtime.tasks.language_text import read_texts
-from throughtime.tasks.memory_options import read_memory_options
-from throughtime.tasks.memory_problems import build_problem
-from throughtime.tasks.mnist_options import MNIST
-from throughtime.tasks.network import Network
-from throughtime.tasks.options import TASK
-from throughtime.tasks.weights import load_weights
+from throughtime.instruments.dataset import DIRECTIONS
+from throughtime.training.progress import Announce
+from throughtime.web import Missing, Section
 
 WINDOW, ROWS = 128, 16
-"""Steps of the windows that gradients are followed through, and how many of them."""
+"""Steps that gradients are followed through, and how many rows of them."""
 
-MOST_TOKENS = 8192
-"""Tokens of a text that are read."""
+MOST_STEPS = 8192
+"""Steps that are read, in all rows together."""
 
-WRITTEN = 1000
-"""Tokens that a run writes after a prompt."""
+NO_CELL = Missing("This run has no recurrent layer, so there is none to look into.")
 
 
 @dataclass(frozen=True)
@@ -50,13 +37,13 @@ class Subject:
     """Reads some windows side by side: the loss of the last A steps of each, [A, B]."""
 
     read: Callable[[], None]
-    """Reads the text from its beginning as one row; without a text, what `losses` reads."""
+    """Reads the text from its beginning, one or more rows; without a text, what `losses` reads."""
 
     peek: Callable[[int], None]
     """Reads so many steps of one row, the last call of the layers, from a state it has reached."""
 
     tokens: tuple[str, ...]
-    """The text that `read` reads, token by token; empty without one."""
+    """What `read` reads, token by token, row after row; empty where it is no text."""
 
     typical: Tensor
     """The input of a usual step, [I]."""
@@ -64,139 +51,88 @@ class Subject:
     typical_name: str
 
     source: str
-    """What is read, for a note."""
+    """What `read` reads, for a note."""
+
+    windows: str
+    """What `losses` reads, for a note."""
+
+    note: str = ""
+    """A sentence on the losses, where they are not one for each step."""
 
 
-def open_subject(run: Path, text: Path | None = None, prompt: str | None = None) -> Subject:
-    """The network of a run, and what it is shown.
+@dataclass(frozen=True)
+class View:
+    """What a report of a run shows beside its curves."""
 
-    Args:
-        run: the run folder.
-        text: what a language model reads; without it, its validation text.
-        prompt: what a language model begins to write with, instead of a text.
+    subject: Subject | Missing
+    """What instruments look at, or why there is nothing."""
 
-    Raises:
-        DataError: the text cannot be read, is too short, or has unknown characters.
-        RunError: the run cannot be used, or it reads no text and was given one.
+    own: Mapping[str, Callable[[], Section]] = field(default_factory=dict)
+    """The sections that this recipe has of its own, by name, and how they are measured."""
+
+
+class Asked(NamedTuple):
+    """What a user asks an inspection for."""
+
+    text: Path | None = None
+    """What a language model reads; without it, its validation text."""
+
+    prompt: str | None = None
+    """What a language model begins to write with, instead of a text."""
+
+    announce: Announce = print
+    """Prints a line."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a report needs to know of a task; one in each `tasks/inspection_NAME.py`."""
+
+    open: Callable[[Path, Asked], View]
+    """Opens a run for a look."""
+
+    loss: str
+    """The loss, as the metrics name it."""
+
+    figures: Mapping[str, str] = field(default_factory=dict)
+    """Other figures of a validation, the higher the better, by their names there: in words."""
+
+    sections: tuple[str, ...] = ()
+    """Names of the sections that its views have of their own."""
+
+    reads_text: bool = False
+    """Whether it can be asked to read a text or to write one."""
+
+
+class Place(NamedTuple):
+    """One direction of a layer."""
+
+    layer: int
+    direction: int
+    name: str
+    """How a page calls it."""
+
+    @property
+    def way(self) -> str:
+        """The direction, as instruments name it."""
+        return DIRECTIONS[self.direction]
+
+
+def name_places(layers: int, directions: int) -> list[Place]:
+    """Every direction of every layer, from the input upwards.
+
+    Example:
+        >>> [place.name for place in name_places(2, 1)]
+        ['layer 0', 'layer 1']
+        >>> [place.name for place in name_places(1, 2)]
+        ['layer 0, forward', 'layer 0, reverse']
     """
-    task = record.read_config(run)["task"]
-    if task == TASK:
-        return _reader(run, text, prompt)
-    if text or prompt is not None:
-        raise RunError(
-            f"a text must be for a run of {TASK}, {run} is of {task}; leave the text out."
-        )
-    if task == MNIST:
-        return _image_watcher(run)
-    return _rememberer(run)
-
-
-def _reader(run: Path, text: Path | None, prompt: str | None) -> Subject:
-    model, tokens, _ = language_model.load(run)
-    name, content = _content(run, text, prompt)
-    ids = tokens.encode(content, name)[:MOST_TOKENS]
-    if len(ids) < 3:
-        raise DataError(
-            f"{name} must have at least 3 tokens to be looked at, got {len(ids)}; give more text."
-        )
-    stream = torch.from_numpy(ids)[:, None]  # [N, 1]
-
-    def read() -> None:
-        with torch.no_grad():
-            model.unroll(stream)
-
-    def peek(steps: int) -> None:
-        first = max(0, min(WINDOW, len(ids) - steps))
-        with torch.no_grad():
-            _, state = model.unroll(stream[:first]) if first else (None, None)
-            model.unroll(stream[first : first + steps], state)
-
-    usual = int(np.bincount(ids).argmax())
-    return Subject(
-        model,
-        "layers",
-        _windows(model, ids),
-        read,
-        peek,
-        tuple(tokens.decode([token]) for token in ids.tolist()),
-        model.embedding.weight[usual].detach(),
-        f"input {tokens.decode([usual])!r}",
-        f"{name}, {len(ids):,} tokens",
-    )
-
-
-def _content(run: Path, text: Path | None, prompt: str | None) -> tuple[str, str]:
-    """What a language model reads, after what it is called."""
-    if prompt is not None:
-        return "what it writes", "".join(write(run, prompt, length=WRITTEN))
-    if text is not None:
-        return "the text", read_text([str(text)]).text
-    texts = read_texts(language_model.read_options(run).text)
-    if texts.validation:
-        return "the validation text", texts.validation
-    return "the training text", texts.training
-
-
-def _windows(model: LanguageModel, ids: NDArray[np.int64]) -> Callable[[], Tensor]:
-    """Windows spread over a text; the state of each is that after the steps before it."""
-    steps = max(1, min(WINDOW, (len(ids) - 1) // 2))
-    starts = np.unique(np.linspace(0, len(ids) - 1 - 2 * steps, ROWS).astype(int))
-    stretches = torch.from_numpy(ids[np.arange(2 * steps + 1)[:, None] + starts])  # [2T + 1, B]
-    with torch.no_grad():
-        _, state = model.unroll(stretches[:steps])
-
-    def losses() -> Tensor:
-        logits, _ = model(stretches[steps:-1], state)
-        return cross_entropy(logits.movedim(2, 1), stretches[steps + 1 :], reduction="none")
-
-    return losses
-
-
-def _rememberer(run: Path) -> Subject:
-    task, options = read_memory_options(run)
-    problem = build_problem(task, options.problem.steps)
-    steps = options.problem.steps
-    network = Network(problem.inputs, problem.outputs, problem.asked, options.model, steps)
-    x, target = problem.draw(ROWS, options.training.seed, 0)
-
-    def losses() -> Tensor:
-        y = network(x)
-        if problem.asked == 1:
-            error: Tensor = y.squeeze(-1) - target
-            return error.square()
-        return cross_entropy(y.movedim(2, 1), target, reduction="none")
-
-    return _of_numbers(run, network, x, losses, f"{ROWS} new sequences of {len(x)} steps")
-
-
-def _image_watcher(run: Path) -> Subject:
-    from throughtime.tasks import mnist
-
-    network, x, target = mnist.open_images(run, ROWS)
-
-    def losses() -> Tensor:
-        return cross_entropy(network(x).movedim(2, 1), target[None], reduction="none")
-
-    return _of_numbers(run, network, x, losses, f"{ROWS} images held out")
-
-
-def _of_numbers(
-    run: Path, network: Network, x: Tensor, losses: Callable[[], Tensor], source: str
-) -> Subject:
-    """A network that reads numbers; the usual input is the median of every feature."""
-    load_weights(run, network)
-    network.eval()
-
-    def read() -> None:
-        with torch.no_grad():
-            network(x)
-
-    def peek(steps: int) -> None:
-        with torch.no_grad():
-            network(x[:steps, :1])
-
-    usual = x.flatten(0, 1).median(dim=0).values
-    return Subject(network, "layer", losses, read, peek, (), usual, "the median input", source)
+    ways = ("",) if directions == 1 else (", forward", ", reverse")
+    return [
+        Place(layer, direction, f"layer {layer}{way}")
+        for layer in range(layers)
+        for direction, way in enumerate(ways)
+    ]
 
 
 def watch_losses(subject: Subject, which: slice) -> Tape:
@@ -204,8 +140,3 @@ def watch_losses(subject: Subject, which: slice) -> Tape:
     with watch(subject.network) as tape:
         torch.autograd.backward(subject.losses()[which].sum())
     return tape
-
-
-def layer_names(layers: int) -> list[str]:
-    """What the layers are called, from the input upwards."""
-    return [f"layer {layer}" for layer in range(layers)]

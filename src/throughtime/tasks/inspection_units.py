@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from throughtime.instruments import (
     gates,
     watch,
 )
-from throughtime.tasks.inspection_subject import Subject, layer_names
+from throughtime.instruments.reading import Unit
+from throughtime.tasks.inspection_subject import Place, Subject, name_places
 from throughtime.web import FoundUnit, GateLayer, Gates, LayerUnits, Missing, Units
 
 MOST_TOKENS, FEWEST_TOKENS = 1000, 300
@@ -39,8 +41,10 @@ def measure_gates(subject: Subject, tape: Tape) -> Gates:
     """How open the gates are over all that is read."""
     found = gates(tape, subject.layers, bins=40)
     layers = []
-    for layer, name in enumerate(layer_names(found.sizes["layer"])):
-        own = found.isel(layer=layer, direction=0).dropna("unit", how="all", subset=["mean"])
+    for layer, direction, name in name_places(found.sizes["layer"], found.sizes["direction"]):
+        own = found.isel(layer=layer, direction=direction).dropna(
+            "unit", how="all", subset=["mean"]
+        )
         time = own["time_constant"].values if "time_constant" in own else None
         layers.append(
             GateLayer(
@@ -62,26 +66,35 @@ def measure_units(subject: Subject, tape: Tape, most_values: int) -> Units | Mis
         return Missing("This run reads numbers, so there is no text to lay its units over.")
     reading = Reading(subject.tokens, tape, subject.layers)
     found = [one for name in PROPERTIES for one in _find(reading, name)]
-    signals = [_signals(reading, layer) for layer in range(len(reading.recording.layers))]
-    every = [(of, layer) for layer, own in enumerate(signals) for of in own]
-    width = sum(reading.tensor(*one).shape[-1] for one in every)
+    recorded = reading.recording.layers
+    places = name_places(len(recorded), recorded[0].num_directions)
+    signals = [_signals(reading, layer) for layer in range(len(recorded))]
+    width = sum(reading.tensor(of, at.layer).shape[-1] for at in places for of in signals[at.layer])
     steps = min(len(subject.tokens), MOST_TOKENS, max(FEWEST_TOKENS, most_values // width))
     share = min(1.0, most_values / (width * steps))
     layers = []
-    for layer, (name, own) in enumerate(zip(layer_names(len(signals)), signals, strict=True)):
-        wanted = [one.unit(0).unit for one in found if one.unit(0).layer == layer]
-        units = _choose(reading.values("h", layer)[:, :steps], share, wanted)
-        values = {s: reading.values(s, layer)[units, :steps].T.astype(np.float16) for s in own}
-        layers.append(LayerUnits(name, units, values))
+    for at in places:
+        wanted = [one.unit(0).unit for one in found if _place_of(one.unit(0), places) == at]
+        units = _choose(reading.values("h", *at[:2])[:, :steps], share, wanted)
+        values = {
+            of: reading.values(of, *at[:2])[units, :steps].T.astype(np.float16)
+            for of in signals[at.layer]
+        }
+        layers.append(LayerUnits(at.name, units, values))
     kept = ", ".join(f"{len(one.units)} units of {one.layer}" for one in layers)
     which = "" if share == 1 else ", those that vary most and those found"
     return Units(
         subject.tokens[:steps],
         layers,
-        [_describe(one) for one in found],
+        [_describe(one, places) for one in found],
         f"The first {steps:,} of {len(subject.tokens):,} tokens, {kept}{which}; "
         f"read: {subject.source}. Units were looked for in all of it.",
     )
+
+
+def _place_of(unit: Unit, places: Sequence[Place]) -> Place:
+    (place,) = (at for at in places if (at.layer, at.way) == (unit.layer, unit.direction))
+    return place
 
 
 def _signals(reading: Reading, layer: int) -> list[str]:
@@ -108,9 +121,8 @@ def _find(reading: Reading, name: str) -> list[FoundUnits]:
     return [found] if found.data["p_value"].values[0] < _SURE else []
 
 
-def _describe(found: FoundUnits) -> FoundUnit:
+def _describe(found: FoundUnits, places: Sequence[Place]) -> FoundUnit:
     unit, best = found.unit(0), found.data.isel(rank=0)
     base = float(found.data["baseline"].quantile(0.95))
-    layer = f"layer {unit.layer}"
-    score = best["score"].item()
+    layer, score = _place_of(unit, places).name, best["score"].item()
     return FoundUnit(found.name, layer, unit.of, unit.unit, found.measure, score, base)

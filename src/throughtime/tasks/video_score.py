@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -53,7 +54,7 @@ def score(network: Labeller, clips: Encoded, classes: tuple[str, ...]) -> Score:
     """Reads every clip once; the network is used as it is, so call `eval()` before."""
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     nats, edits, hits = 0.0, 0.0, {percent: Hits() for percent in OVERLAPS}
-    for batch, logits in _read_all(network, clips):
+    for _, batch, logits in read_all(network, clips):
         nats += cross_entropy(logits, batch.classes, reduction="sum").item()
         taken = logits.argmax(-1)
         np.add.at(confusion, (batch.classes.numpy(), taken.numpy()), 1)
@@ -74,10 +75,13 @@ def score(network: Labeller, clips: Encoded, classes: tuple[str, ...]) -> Score:
     )
 
 
-def _read_all(network: Labeller, clips: Encoded) -> Iterator[tuple[Batch, Tensor]]:
-    """Some clips at a time, and the logits of their frames, [N, K]; short clips first."""
+def read_all(
+    network: Labeller, clips: Encoded
+) -> Iterator[tuple[NDArray[np.int64], Batch, Tensor]]:
+    """Some clips at a time: their places, what is read, the logits [N, K]; short clips first."""
     order = np.argsort(clips.clips.lengths, kind="stable")
     with torch.inference_mode():
         for first in range(0, len(order), _AT_ONCE):
-            batch = clips.batch(order[first : first + _AT_ONCE])
-            yield batch, network(batch.frames, batch.lengths)
+            places = order[first : first + _AT_ONCE]
+            batch = clips.batch(places)
+            yield places, batch, network(batch.frames, batch.lengths)

@@ -1,5 +1,14 @@
 """The report: one self-contained page made from what instruments measured on trained runs."""
 
+from throughtime.web.answers import (
+    Alignment,
+    Attention,
+    ExplainedText,
+    LabelledClip,
+    Labelling,
+    Saliency,
+    SeenPicture,
+)
 from throughtime.web.data import (
     Credit,
     Curves,
@@ -22,19 +31,26 @@ from throughtime.web.page import MOST_BYTES, MOST_RUNS, build_page, check_compar
 __all__ = [
     "MOST_BYTES",
     "MOST_RUNS",
+    "Alignment",
+    "Attention",
     "Credit",
     "Curves",
+    "ExplainedText",
     "FixedPoints",
     "Flow",
     "FoundUnit",
     "GateLayer",
     "Gates",
+    "LabelledClip",
+    "Labelling",
     "LayerPoints",
     "LayerSpectra",
     "LayerUnits",
     "Missing",
     "ReportData",
+    "Saliency",
     "Section",
+    "SeenPicture",
     "Spectra",
     "Units",
     "build_page",

@@ -13,6 +13,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from throughtime.web.answers import Attention, Labelling, Saliency
+
 Floats = NDArray[Any]
 Whole = NDArray[Any]
 
@@ -259,6 +261,23 @@ class ReportData:
     spectra: Spectra | Missing
     points: FixedPoints | Missing
 
+    # None where the task has no such section
+    saliency: Saliency | Missing | None = None
+    attention: Attention | Missing | None = None
+    labels: Labelling | Missing | None = None
 
-Section = Curves | Flow | Credit | Gates | Units | Spectra | FixedPoints | Missing
+
+Section = (
+    Curves
+    | Flow
+    | Credit
+    | Gates
+    | Units
+    | Spectra
+    | FixedPoints
+    | Saliency
+    | Attention
+    | Labelling
+    | Missing
+)
 """What stands in a field of `ReportData`."""

@@ -45,9 +45,9 @@ def _plain(data: Any) -> Any:
 
 
 def _pack(array: NDArray[Any]) -> dict[str, Any]:
-    """Half precision stays; other numbers go to single precision, whole ones to 32 bits."""
+    """Half precision and bytes stay; others go to single precision, whole ones to 32 bits."""
     kind = "int32" if array.dtype.kind in "iub" else "float32"
-    kind = "float16" if array.dtype == np.float16 else kind
+    kind = array.dtype.name if array.dtype in (np.float16, np.uint8) else kind
     content = np.ascontiguousarray(array, np.dtype(kind).newbyteorder("<")).tobytes()
     return {
         "type": kind,

@@ -21,7 +21,8 @@ MOST_BYTES = 15_000_000
 SCRIPTS = (
     *("data", "state", "elements", "charts", "sections"),
     *("curves", "flow", "credit", "gates"),
-    *("colours", "search", "units", "spectra", "points", "page"),
+    *("colours", "reader", "search", "units", "spectra", "points"),
+    *("saliency", "pictures", "attention", "labels", "page"),
 )
 """The page's own scripts, in the order in which they build on each other."""
 

@@ -45,7 +45,9 @@ function look(layout) {
 function shareAxis(lines) {
   const least = Math.min(1, ...lines.flatMap((values) => Array.from(values).filter((value) => value > 0)));
   const most = Math.max(1, ...lines.flatMap((values) => Array.from(values).filter(Number.isFinite)));
-  return { ...logAxis("share of lag 0"), range: [Math.log10(Math.max(least, 1e-8)) - 0.2, Math.log10(most) + 0.2] };
+  const range = [Math.log10(Math.max(least, 1e-8)) - 0.2, Math.log10(most) + 0.2];
+  const marks = range[1] - range[0] < 2 ? { dtick: "D2" } : {}; // all ten digits would be too close
+  return { ...logAxis("share of lag 0"), range, ...marks };
 }
 
 // A line of one run, in that run's colour and dash.

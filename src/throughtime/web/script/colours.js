@@ -16,12 +16,20 @@ function topOf(values) {
   return isGate ? 1 : sizes[Math.floor(0.99 * (sizes.length - 1))] || 1;
 }
 
-// A bar that says which colour means what.
-function legend(values) {
+// A bar that says which colour means what, with a word for either end.
+function legend(values, low = "", high = "") {
   const top = topOf(values), signed = values.some((value) => value < 0);
   const bar = make("span", { class: "bar" });
   bar.style.background = `linear-gradient(to right, ${[signed ? -top : 0, 0, top].map((value) => colourOf(value, top)).join(",")})`;
-  return make("p", { class: "legend" }, number(signed ? -top : 0), " ", bar, " ", number(top));
+  return make("p", { class: "legend" }, low, number(signed ? -top : 0), " ", bar, " ", number(top), high);
+}
+
+// Tints of the colours of Okabe and Ito (2008) behind dark letters; the most frequent kind is grey.
+const KINDS = ["#e0e0e0", "#9ed3f0", "#f6c667", "#7fd1b0", "#e6a9c9", "#f29b6c", "#f3ec8a", "#93a8e0"];
+
+// The colour of a kind by its number; beyond those with a name, hues as far apart as they come.
+function kindColour(kind) {
+  return KINDS[kind] ?? `hsl(${(kind * 137.5) % 360} 50% 78%)`;
 }
 
 // A token as it is shown: line ends and signs without a shape get one.

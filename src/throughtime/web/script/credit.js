@@ -39,7 +39,7 @@ function drawCreditLines(lines, at) {
       hovertemplate: "lag %{x}: %{y:.2e}<extra>%{fullData.name}</extra>",
     })),
     layout: {
-      xaxis: axis("lag t − k in steps"), yaxis: shareAxis(series.map(({ share }) => share)), ...level(0.01, "1 %"),
+      xaxis: axis("lag |t − k| in steps"), yaxis: shareAxis(series.map(({ share }) => share)), ...level(0.01, "1 %"),
       showlegend: true,
     },
     summary: series.map(({ run, part, layer }) => `${run.name}: memory horizon ${part.horizon[layer]}.`).join(" "),

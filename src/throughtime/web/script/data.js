@@ -19,6 +19,7 @@ function toBytes(base64) {
 
 function decode(packed) {
   const buffer = toBytes(packed.base64);
+  if (packed.type === "uint8") return new Uint8Array(buffer);
   if (packed.type === "int32") return new Int32Array(buffer);
   if (packed.type === "float32") return new Float32Array(buffer);
   const table = HALF();
@@ -61,5 +62,5 @@ function isMissing(part) {
 // The runs that have a section, each with its place in the page's order: [{run, index, part}].
 function having(section) {
   return RUNS.map((run, index) => ({ run, index, part: run[section] }))
-    .filter(({ part }) => !isMissing(part));
+    .filter(({ part }) => part && !isMissing(part));
 }

@@ -41,7 +41,7 @@ function drawShares(place, series, caption) {
       hovertemplate: "lag %{x}: %{y:.2e}<extra>%{fullData.name}</extra>",
     })),
     layout: {
-      xaxis: axis("lag k: steps back in time"), yaxis: shareAxis(series.map(({ share }) => share)),
+      xaxis: axis("lag k in steps"), yaxis: shareAxis(series.map(({ share }) => share)),
       ...level(0.01, "1 %"), showlegend: true,
     },
     summary: words.join(" "),

@@ -1,6 +1,8 @@
 // The page: sections in order, each drawn when the reader comes near it.
 
-const SECTIONS = [CURVES, FLOW, CREDIT, GATES, UNITS, SPECTRA, POINTS];
+// A task has some of the sections; those of its runs are shown, with a sentence where one has no data.
+const SECTIONS = [CURVES, SALIENCY, ATTENTION, LABELS, FLOW, CREDIT, GATES, UNITS, SPECTRA, POINTS]
+  .filter(({ id }) => RUNS.some((run) => run[id]));
 
 function overview() {
   const names = [...new Set(RUNS.flatMap((run) => Object.keys(run.facts)))];
@@ -14,6 +16,7 @@ function overview() {
 function remarks(id) {
   const said = new Map();
   for (const { name, [id]: part } of RUNS) {
+    if (!part) continue;
     const text = isMissing(part) ? part.reason : part.sampling;
     if (text) said.set(text, [...said.get(text) ?? [], name]);
   }

@@ -32,7 +32,7 @@ function reader({ run, index, part }) {
     const names = Array.from(flat(layer.units), String), at = names.indexOf(shown);
     state.set(key("unit"), names[(at + by + names.length) % names.length]);
   };
-  const text = textOf(run, part.tokens, key("token"));
+  const text = textOf(part.tokens, key("token"));
   const course = chart(`units.course.${index}`, "The unit, token by token", "units.course");
   const suggestions = make("div", { class: "suggestions" }), bar = make("div");
   const element = make("div", { class: "panel" }, make("h3", {}, run.name),
@@ -53,7 +53,7 @@ function reader({ run, index, part }) {
       suggest(suggestions, part, found, wanted, key);
     }
     bar.replaceChildren(legend(values));
-    text.colour(values, found, `${signal} of unit ${unit} in ${layer.layer}`);
+    text.colour(values, topOf(values), `${run.name}: the text, coloured by ${signal} of unit ${unit} in ${layer.layer}`, found);
     drawCourse(course, { run, index, part, values, found, wanted, key },
       `${signal} of unit ${unit} in ${layer.layer}`);
   }
@@ -94,49 +94,6 @@ function unitWords({ layer, signal, unit }) {
 
 function two(score) {
   return score.toFixed(2).replace("-", "−");
-}
-
-// The text as marks to be coloured; arrows, the pointer or a finger choose a token.
-function textOf(run, tokens, key) {
-  const marks = tokens.map((token, i) => {
-    const mark = make("span", { class: "token" }, visible(token));
-    mark.dataset.token = i;
-    return mark;
-  });
-  const element = make("div", { class: "reader", tabindex: "0", role: "group" }, ...marks);
-  const output = make("output", { class: "reading" });
-  let values = [], about = "", current = null;
-  const read = (i) => {
-    output.textContent = `Token ${i}, “${visible(tokens[i]).trim() || "space"}”: ${number(values[i])}`;
-  };
-  const place = (event) => event.target.dataset.token;
-  element.addEventListener("pointerover", (event) => place(event) && read(Number(place(event))));
-  element.addEventListener("click", (event) => place(event) && state.set(key, place(event)));
-  element.addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 20, ArrowUp: -20 }[event.key];
-    if (!by || !tokens.length) return;
-    event.preventDefault();
-    const at = state.whole(key, tokens.length, 0);
-    state.set(key, Math.min(tokens.length - 1, Math.max(0, at + by)));
-  });
-  return {
-    element,
-    output,
-    colour(latest, found, what) {
-      [values, about] = [latest, what];
-      element.setAttribute("aria-label", `${run.name}: the text, coloured by ${about}; arrow keys read token by token`);
-      const top = topOf(values);
-      marks.forEach((mark, i) => {
-        mark.style.backgroundColor = colourOf(values[i], top);
-        mark.classList.toggle("match", found[i] === 1);
-      });
-      const at = state.whole(key, tokens.length, 0);
-      current?.classList.remove("current");
-      current = marks[at];
-      current?.classList.add("current");
-      if (current) read(at);
-    },
-  };
 }
 
 function drawCourse(course, { run, index, part, values, found, wanted, key }, what) {
