@@ -1,4 +1,4 @@
-"""Inspecting sentiment, captioning and video: what a page shows is what the networks compute."""
+"""Inspecting what recipes answer: what a page shows is what the networks compute."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from command_line import assert_mistake
 from test_captioning import tiny as tiny_captions
 from test_sentiment import table
 from test_sentiment import tiny as tiny_texts
+from test_translation import tiny as tiny_dates
 from test_video import tiny as tiny_clips
 from tiny_runs import (
     quiet,
@@ -17,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from throughtime.data.labelled import Labelled
 from throughtime.data.pictures import read_picture
 from throughtime.data.reviews import reviews
-from throughtime.tasks import captioning, sentiment, video
+from throughtime.tasks import captioning, sentiment, translation, video
 from throughtime.tasks.captioning_options import CaptionerOptions
 from throughtime.tasks.captioning_pictures import read_lists
 from throughtime.tasks.inspection import SECTIONS, inspect_run
@@ -26,6 +27,7 @@ from throughtime.tasks.inspection_sentiment import measure_saliency
 from throughtime.tasks.inspection_subject import Asked
 from throughtime.tasks.inspection_video import open_view
 from throughtime.tasks.sentiment_texts import read_texts
+from throughtime.tasks.translation_texts import encode, read_pairs
 from throughtime.tasks.video_clips import read_material
 from throughtime.web import Missing
 
@@ -56,6 +58,14 @@ def captions(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """A translation run over dates."""
+    folder = tmp_path_factory.mktemp("pairs")
+    translation.train(tiny_dates(), folder / "run", quiet)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     """A video run over generated clips, in both directions."""
     folder = tmp_path_factory.mktemp("clips")
@@ -64,9 +74,9 @@ def clips(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def reports(texts, captions, clips):
-    """All sections of the three runs, by their task."""
-    runs = {"sentiment": texts, "captioning": captions, "video": clips}
+def reports(texts, pairs, captions, clips):
+    """All sections of the runs, by their task."""
+    runs = {"sentiment": texts, "translation": pairs, "captioning": captions, "video": clips}
     return {task: inspect_run(run, task, announce=quiet) for task, run in runs.items()}
 
 
@@ -74,6 +84,7 @@ def reports(texts, captions, clips):
     ("task", "own", "missing"),
     [
         ("sentiment", "saliency", {"points"}),
+        ("translation", "attention", set()),
         ("captioning", "attention", set()),
         ("video", "labels", {"units", "points"}),
     ],
@@ -171,6 +182,31 @@ def test_units_over_captions_are_those_of_each_caption_read_word_by_word(caption
     memory = network.look(torch.from_numpy(features.astype(np.float16)))
     numbers = [model.tokens.size, *model.tokens.encode(" ".join(words[1:])).tolist()]
     for t, number in enumerate(numbers):
+        with torch.no_grad():
+            _, _, memory = network.read(torch.tensor([[number]]), memory)
+        own = memory.states[-1].h[0, 0, layer.units].numpy()
+        np.testing.assert_allclose(layer.signals["h"][t].astype(np.float32), own, atol=1e-3)
+
+
+def test_a_sentence_is_shown_with_the_weights_of_the_pieces_written_for_it(pairs, reports):
+    model = translation.load(pairs)
+    held_out = read_pairs(model.options.text, model.options.training.seed)[1]
+    shown = reports["translation"].attention.texts
+    assert len(shown) == 8 and shown[0].title == held_out.sources[0]
+    for one, answer in zip(
+        shown, translation.predict(model, [one.title for one in shown]), strict=True
+    ):
+        assert one.facts["written"] == (answer.translations[0] or "(no words)")
+        np.testing.assert_allclose(one.weights, answer.weights, atol=1e-6)
+
+
+def test_units_over_references_are_those_of_each_one_read_piece_by_piece(pairs, reports):
+    model, units = translation.load(pairs), reports["translation"].units
+    held_out = read_pairs(model.options.text, model.options.training.seed)[1]
+    network, (layer,) = model.reader.network, units.layers
+    encoded = encode(held_out.take([0]), model.vocabulary).batch(np.arange(1))
+    memory = network.look(encoded.source, encoded.lengths)
+    for t, number in enumerate(encoded.target[:-1, 0].tolist()):
         with torch.no_grad():
             _, _, memory = network.read(torch.tensor([[number]]), memory)
         own = memory.states[-1].h[0, 0, layer.units].numpy()

@@ -17,10 +17,12 @@ from throughtime.tasks.inspection_language import LANGUAGE_RECIPE
 from throughtime.tasks.inspection_numbers import ADDING_RECIPE, COPY_RECIPE, MNIST_RECIPE
 from throughtime.tasks.inspection_sentiment import SENTIMENT_RECIPE
 from throughtime.tasks.inspection_subject import Asked, Recipe
+from throughtime.tasks.inspection_translation import TRANSLATION_RECIPE
 from throughtime.tasks.inspection_video import VIDEO_RECIPE
 from throughtime.tasks.mnist_options import MNIST
 from throughtime.tasks.options import TASK
 from throughtime.tasks.sentiment_options import SENTIMENT
+from throughtime.tasks.translation_options import TRANSLATION
 from throughtime.tasks.video_options import VIDEO
 
 RECIPES: dict[str, Recipe] = {
@@ -29,6 +31,7 @@ RECIPES: dict[str, Recipe] = {
     "copy": COPY_RECIPE,
     MNIST: MNIST_RECIPE,
     SENTIMENT: SENTIMENT_RECIPE,
+    TRANSLATION: TRANSLATION_RECIPE,
     CAPTIONING: CAPTIONING_RECIPE,
     VIDEO: VIDEO_RECIPE,
 }

@@ -170,13 +170,20 @@ class Translator(nn.Module):
             begin = self.begin[0](memory.summary) if self.options.bridge == "dense" else 0.0
             h = torch.tanh(self.enter(x) + begin)
         else:
-            if self.options.attention == "none":
-                x = torch.cat([x, memory.summary.expand(len(x), -1, -1)], -1)
-            h, states = self.layers(x, memory.states)
+            h, states = self.layers(self._with_summary(x, memory), memory.states)
         seen, weights = self._attend(h, memory)
         o = torch.tanh(self.join(torch.cat([h, seen], -1)))
         after = memory._replace(states=states, coverage=memory.coverage + weights.sum(0), fed=o[-1])
         return o, weights, after
+
+    def enter_layers(self, tokens: Tensor, memory: Memory) -> Tensor:
+        """What the layers read of pieces [T, B], [T, B, I]; without input feeding alone."""
+        return self._with_summary(self._drop(self.target(tokens)), memory)
+
+    def _with_summary(self, x: Tensor, memory: Memory) -> Tensor:
+        if self.options.attention != "none":
+            return x
+        return torch.cat([x, memory.summary.expand(len(x), -1, -1)], -1)
 
     def _attend(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """What states [T, B, H] see of the sources, [T, B, M], and the weights, [T, B, S]."""
