@@ -197,7 +197,9 @@ def test_a_sentence_is_shown_with_the_weights_of_the_pieces_written_for_it(pairs
         shown, translation.predict(model, [one.title for one in shown]), strict=True
     ):
         assert one.facts["written"] == (answer.translations[0] or "(no words)")
-        np.testing.assert_allclose(one.weights, answer.weights, atol=1e-6)
+        looked = translation.look_again(model, answer)
+        assert (one.rows, one.columns) == (looked.rows, looked.columns)
+        np.testing.assert_allclose(one.weights, looked.weights, atol=1e-6)
 
 
 def test_units_over_references_are_those_of_each_one_read_piece_by_piece(pairs, reports):

@@ -329,7 +329,15 @@ def test_flags_of_decoding_are_for_translations_alone(run, folder, call):
     assert_mistake(call("predict", folder / "run", folder / "a.en", "--best", 9), "best <= width")
 
 
-def test_an_empty_sentence_is_one_line(folder, call):
-    (folder / "bad.txt").write_text("4 July 1976\n\n")
-    shown = call("predict", folder / "run", folder / "bad.txt")
-    assert_mistake(shown, "number 2 of 2 has none")
+def test_the_translation_of_a_blank_line_is_one(folder, call):
+    (folder / "blank.txt").write_text("4 July 1976\n \n1.2.2003\n")
+    lines = call("predict", folder / "run", folder / "blank.txt").out.splitlines()
+    plain = call("predict", folder / "run", folder / "a.en").out.splitlines()
+    assert lines == [plain[0], "", plain[1]]
+
+
+def test_a_step_whose_loss_is_not_finite_is_replayed(tmp_path, call):
+    options = tiny(optimizer="sgd", lr=1e38, schedule="constant", clip=0.0, sampling=0.5)
+    with pytest.raises(RunError, match="must be finite"):
+        translation.train(options, tmp_path / "run", quiet)
+    assert "yes, to the bit" in call("replay", tmp_path / "run").out

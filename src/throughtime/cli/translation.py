@@ -29,7 +29,7 @@ from throughtime.tasks.translation_options import (
 )
 
 if TYPE_CHECKING:
-    from throughtime.tasks.translation import Prediction
+    from throughtime.tasks.translation import Looked, Prediction
     from throughtime.tasks.translation_model import Model as Trained
     from throughtime.training.run import Summary
 
@@ -121,7 +121,8 @@ def predict(
     run: Path, paths: tuple[str, ...], as_json: bool, is_explained: bool, how: Decoding
 ) -> None:
     """Prints a translation of each sentence, or draws where the network looked."""
-    from throughtime.tasks.translation import load, predict
+    from throughtime.tasks.translation import load, look_again, predict
+    from throughtime.tasks.translation_drawing import draw_alignment
 
     model = load(run)
     if is_explained and model.options.model.attention == "none":
@@ -133,9 +134,10 @@ def predict(
         for found in predict(model, sentences, how):
             number += 1
             unfinished += not found.found[0].is_finished
-            drawn = _draw(found, run / f"looked-{number}.png") if is_explained else None
+            looked = look_again(model, found) if is_explained else None
+            drawn = draw_alignment(looked, run / f"looked-{number}.png") if looked else None
             if as_json:
-                print(_as_json(found, drawn), flush=not paths)
+                print(_as_json(found, looked, drawn), flush=not paths)
             else:
                 lines = "\n".join(found.translations)
                 print(lines + (f"\t{drawn}" if drawn else ""), flush=not paths)
@@ -144,12 +146,6 @@ def predict(
             f"note: {unfinished:,} translations came to no end within the longest length",
             file=sys.stderr,
         )
-
-
-def _draw(found: Prediction, file: Path) -> Path:
-    from throughtime.tasks.translation_drawing import draw_alignment
-
-    return draw_alignment(found, file)
 
 
 def _chunks(model: Trained, paths: tuple[str, ...]) -> Iterator[list[str]]:
@@ -165,7 +161,7 @@ def _chunks(model: Trained, paths: tuple[str, ...]) -> Iterator[list[str]]:
             yield chunk
 
 
-def _as_json(found: Prediction, drawn: Path | None) -> str:
+def _as_json(found: Prediction, looked: Looked | None, drawn: Path | None) -> str:
     candidates = [
         {
             "translation": text,
@@ -178,9 +174,9 @@ def _as_json(found: Prediction, drawn: Path | None) -> str:
     content: dict[str, object] = {"source": found.source} | candidates[0]
     if len(candidates) > 1:
         content["best"] = candidates
-    if drawn:
-        content |= {"looked": str(drawn), "rows": found.rows, "columns": found.columns}
-        content["weights"] = found.weights.round(4).tolist()
+    if looked:
+        content |= {"looked": str(drawn), "rows": looked.rows, "columns": looked.columns}
+        content["weights"] = looked.weights.round(4).tolist()
     return json.dumps(content, ensure_ascii=False)
 
 

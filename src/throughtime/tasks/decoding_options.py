@@ -47,8 +47,8 @@ class Decoding:
 
     def __post_init__(self) -> None:
         check_types(self)
-        at_least("beam", self.beam, 1)
-        at_least("best", self.best, 1)
+        for name in ("beam", "best", "longest"):
+            at_least(name, getattr(self, name), 1)
         if self.seed is not None:
             check_seed(self.seed)
         if self.temperature is None:

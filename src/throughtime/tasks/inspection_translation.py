@@ -75,17 +75,14 @@ def measure_attention(model: translation.Model, pairs: Parallel, name: str) -> A
     if model.options.model.attention == "none":
         return NO_ATTENTION
     some = pairs.take(_spread(len(pairs), SHOWN))
+    answers = list(translation.predict(model, some.sources))
     found = [
         Alignment(
             one.source,
-            one.rows,
-            one.columns,
-            one.weights,
+            *translation.look_again(model, one),
             {"written": one.translations[0] or "(no words)", "reference": reference},
         )
-        for one, reference in zip(
-            translation.predict(model, some.sources), some.targets, strict=True
-        )
+        for one, reference in zip(answers, some.targets, strict=True)
     ]
     return Attention(
         found, [], f"{len(found)} {name}, spread evenly, not chosen by how good they are."

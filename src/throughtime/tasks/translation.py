@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -49,7 +50,18 @@ from throughtime.training.processes import own_folder, part_of_mean
 from throughtime.training.progress import Announce
 from throughtime.training.run import Summary, begin, go_on, set_threads
 
-__all__ = ["Model", "Prediction", "evaluate", "load", "predict", "rebuild", "resume", "train"]
+__all__ = [
+    "Looked",
+    "Model",
+    "Prediction",
+    "evaluate",
+    "load",
+    "look_again",
+    "predict",
+    "rebuild",
+    "resume",
+    "train",
+]
 
 WATCHED, CHOSEN_BY = "nats_per_token", "chrf"
 
@@ -169,7 +181,7 @@ def evaluate(run: Path, paths: Sequence[str] = ()) -> Evaluation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was written for a sentence, and where the network looked."""
+    """What was written for a sentence."""
 
     source: str
     translations: list[str]
@@ -178,49 +190,57 @@ class Prediction:
     found: list[Hypothesis]
     """Their pieces, scores and log-probabilities, ends included."""
 
-    rows: list[str]
-    """The pieces of the best, and the mark that ends it."""
-
-    columns: list[str]
-    """The pieces of the source, and the mark that ends it."""
-
-    weights: NDArray[np.float32]
-    """How much each place was looked at for each piece of the best, [rows, columns]."""
-
 
 def predict(
     model: Model, sentences: Sequence[str], how: Decoding | None = None
 ) -> Iterator[Prediction]:
-    """The translation of each sentence, in their order.
+    """The translation of each sentence, in their order; that of a blank one is blank.
 
     Args:
         model: as `load` gives it.
-        sentences: at least a letter each.
+        sentences: what is translated.
         how: by which beam, or which draws; without it, as the run itself does.
 
     Raises:
-        DataError: a sentence is empty.
         OptionError: an option is out of its range.
     """
-    blank = [place for place, text in enumerate(sentences, 1) if not text.strip()]
-    if blank:
-        raise DataError(
-            f"a sentence must have a letter, number {blank[0]:,} of {len(sentences):,} has none; "
-            "leave it out."
-        )
-    pieces, reader = model.vocabulary, model.reader
-    sources = encode_sentences([text.strip() for text in sentences], pieces.source)
-    written = reader.write(sources, model.options.text.longest, how or Decoding())
-    for sentence, source, found in zip(sentences, sources, written, strict=True):
-        best = found[0].tokens
-        yield Prediction(
-            sentence,
-            [to_text(pieces.target, one.tokens) for one in found],
-            found,
-            [*to_pieces(pieces.target, best), END],
-            [*to_pieces(pieces.source, source.tolist()), END],
-            reader.look_again(source, best),
-        )
+    asked = [text for text in sentences if text.strip()]
+    sources = encode_sentences([text.strip() for text in asked], model.vocabulary.source)
+    written = iter(model.reader.write(sources, model.options.text.longest, how or Decoding()))
+    for sentence in sentences:
+        found = next(written) if sentence.strip() else [Hypothesis((), 0.0, 0.0, True)]
+        texts = [to_text(model.vocabulary.target, one.tokens) for one in found]
+        yield Prediction(sentence, texts, found)
+
+
+class Looked(NamedTuple):
+    """Where a network looked while it wrote a translation.
+
+    Args:
+        rows: the pieces that were written, and the mark that ends them.
+        columns: the pieces of the source, and the mark that ends it.
+        weights: how much each place was looked at for each piece, [rows, columns].
+    """
+
+    rows: list[str]
+    columns: list[str]
+    weights: NDArray[np.float32]
+
+
+def look_again(model: Model, found: Prediction) -> Looked:
+    """Where the network looked for each piece of the best translation of a sentence.
+
+    Args:
+        model: as `load` gives it.
+        found: as `predict` gives it.
+    """
+    pieces, written = model.vocabulary, found.found[0].tokens
+    (source,) = encode_sentences([found.source.strip()], pieces.source)
+    return Looked(
+        [*to_pieces(pieces.target, written), END],
+        [*to_pieces(pieces.source, source.tolist()), END],
+        model.reader.look_again(source, written),
+    )
 
 
 END = "\u23ce"
@@ -283,6 +303,7 @@ def _figures(
 
 def _step(network: Translator, training: TranslationTraining) -> Step:
     def step(batch: Batch, carry: Carry | None) -> tuple[Tensor, None]:
+        batch = Batch(*batch)  # a plain tuple where a kept step is replayed
         losses = translation_loss(network, batch, training)
         return part_of_mean(losses, batch.steps.sum().to(losses.dtype)), None
 

@@ -6,14 +6,14 @@ import io
 from pathlib import Path
 
 from throughtime.record import write_atomically
-from throughtime.tasks.translation import Prediction
+from throughtime.tasks.translation import Looked
 
 
-def draw_alignment(found: Prediction, file: Path) -> Path:
+def draw_alignment(looked: Looked, file: Path) -> Path:
     """Draws a row for each piece that was written, dark where the network looked for it.
 
     Args:
-        found: a translation with its weights.
+        looked: as `translation.look_again` gives it.
         file: where the picture goes, a PNG.
 
     Returns:
@@ -24,13 +24,13 @@ def draw_alignment(found: Prediction, file: Path) -> Path:
     """
     from matplotlib.figure import Figure
 
-    rows, columns = len(found.rows), len(found.columns)
+    rows, columns = len(looked.rows), len(looked.columns)
     size = 2.0 + 0.34 * columns, 1.2 + 0.3 * rows
     figure = Figure(figsize=size, layout="constrained")
     ax = figure.subplots()
-    shown = ax.imshow(found.weights, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
-    ax.set_xticks(range(columns), found.columns, rotation=60, ha="left", rotation_mode="anchor")
-    ax.set_yticks(range(rows), found.rows)
+    shown = ax.imshow(looked.weights, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    ax.set_xticks(range(columns), looked.columns, rotation=60, ha="left", rotation_mode="anchor")
+    ax.set_yticks(range(rows), looked.rows)
     for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
         label.set_parse_math(False)
     ax.xaxis.tick_top()
