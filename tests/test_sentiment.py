@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -206,6 +207,21 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(few, tmp_path, monkeypat
     sentiment.resume(tmp_path / "run", quiet)
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
     assert weight_bytes(tmp_path / "run") == weight_bytes(tmp_path / "whole")
+
+
+def test_the_weights_that_are_kept_are_those_with_the_most_texts_right(few, tmp_path, monkeypatch):
+    # The lowest loss comes first, the highest accuracy third.
+    losses_, shares = iter([0.3, 0.4, 0.5, 0.6]), iter([0.7, 0.6, 0.9, 0.8])
+
+    def fake(*_):
+        share = next(shares)
+        return SimpleNamespace(nats_per_text=next(losses_), share_right=share, macro_f1=share)
+
+    monkeypatch.setattr(sentiment, "score", fake)
+    said = []
+    sentiment.train(tiny([few], validate_every=8), tmp_path / "run", said.append)
+    validations = [line for line in said if "validation" in line]
+    assert ["(best)" in line for line in validations] == [True, False, True, False]
 
 
 def test_two_workers_read_the_same_batches(few, tmp_path):

@@ -183,7 +183,7 @@ def finish(summary: Summary) -> int:
         return 0
     scores = [line for line in read_metrics(summary.run) if line["kind"] == "validation"]
     if scores:
-        best = min(scores, key=lambda line: line["nats_per_text"])
+        best = max(scores, key=lambda line: line["share_right"])
         print(
             f"\nBest validation, at update {best['update']:,}: {best['share_right']:.2%} right, "
             f"macro-F1 {best['macro_f1']:.4f}, {best['nats_per_text']:.4f} nats per text"

@@ -11,7 +11,7 @@ from throughtime.cli.recipes import recipe_of, refuse_decoding
 from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.video_options import VIDEO
 
-DECODING = Group("Decoding")
+DECODING = Group("How translations are written")
 UNTOLD = Decoding()
 """What holds where no flag is given."""
 

@@ -48,7 +48,7 @@ from throughtime.training.processes import own_folder, part_of_mean
 from throughtime.training.progress import Announce
 from throughtime.training.run import Summary, begin, go_on, set_threads
 
-WATCHED = "nats_per_text"
+WATCHED, CHOSEN_BY = "nats_per_text", "share_right"
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _job(
         found = score(network, lexicon, held_out, classes)
         return {
             WATCHED: found.nats_per_text,
-            "share_right": found.share_right,
+            CHOSEN_BY: found.share_right,
             "macro_f1": found.macro_f1,
         }
 
@@ -238,6 +238,7 @@ def _job(
         step=_step(network, class_weights(texts.training.counts(), training.class_weights)),
         watched=WATCHED,
         validate=figures if held_out.words else None,
+        chosen_by=CHOSEN_BY,
     )
     return job, _describe(texts, learnt, tokens, classes)
 
