@@ -3,11 +3,8 @@
 throughtime demo --out runs/demo
 python docs/photograph_report.py runs/demo/report.html credit units    writes docs/report_*.png
 
-throughtime inspect runs/drawn --out drawn.html      a captioner, as in docs/results.md
+throughtime inspect runs/drawn --out drawn.html      and other runs likewise
 python docs/photograph_report.py drawn.html attention
-
-throughtime inspect runs/reviews --out reviews.html  a sentiment run of some epochs less
-python docs/photograph_report.py reviews.html saliency
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-CHOSEN = "#section=credit&units.search=self"
+CHOSEN = "#units.search=self"
 """What is chosen in the page, as its address says it."""
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -41,6 +38,7 @@ def main(report: Path, sections: list[str], folder: Path) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         size = {"width": 1100, "height": 900}
         page = browser.new_page(viewport=size, device_scale_factor=1.5, offline=True)
+        page.set_default_timeout(120_000)  # milliseconds, for a machine that is busy
         page.goto(report.absolute().as_uri() + CHOSEN)
         for section in sections:
             print(photograph(page, section, folder))

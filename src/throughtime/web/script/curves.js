@@ -3,7 +3,7 @@
 const CURVES = {
   id: "curves",
   title: "Learning curves",
-  about: "The loss on the text or task being learnt (thin) and on what was held out (thick, with marks), by updates made.",
+  about: "The loss on what is being learnt (thin, with dropout and whatever else belongs to training) and on what was held out (thick, with marks), by updates made.",
   build(place) {
     const runs = having("curves");
     if (!runs.length) return () => {};
