@@ -44,6 +44,7 @@ PROPERTIES: dict[str, Property] = {
 
 _BLOCK = 64  # units ranked at once
 _LEAST = 20  # tokens of the text that chooses, and of the one that is held out
+_ROUNDING = 1e-6  # of scores in float32: it alone decides which of two equal ones is greater
 
 
 def find_units(
@@ -215,7 +216,7 @@ def _table(
     chance = 0.5 if unit_scores.is_bool(target) else 0.0
     sign = np.where(found.first[best] < 0, -1, 1)
     held_out = sign * found.held_out[best]
-    better = (found.baseline >= held_out[:, None]).sum(axis=1)
+    better = (found.baseline >= held_out[:, None] - _ROUNDING).sum(axis=1)
     units = [found.units[i] for i in best]
     thresholds = [_threshold(reading, u, s, target, cut) for u, s in zip(units, sign, strict=True)]
     columns = {
