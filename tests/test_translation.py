@@ -322,6 +322,8 @@ def test_a_sentence_gets_a_line_and_a_drawing_of_where_was_looked(folder, call):
     assert (folder / "run" / "looked-2.png").stat().st_size > 1000
     plain = call("predict", folder / "run", folder / "a.en").out.splitlines()
     assert plain == [first["translation"], second["translation"]]
+    both = call("predict", folder / "run", folder / "a.en", "--best", 2).out.splitlines()
+    assert both[0].split("\t") == [one["translation"] for one in first["best"]]
 
 
 def test_flags_of_decoding_are_for_translations_alone(run, folder, call):

@@ -139,8 +139,8 @@ def predict(
             if as_json:
                 print(_as_json(found, looked, drawn), flush=not paths)
             else:
-                lines = "\n".join(found.translations)
-                print(lines + (f"\t{drawn}" if drawn else ""), flush=not paths)
+                shown = [*found.translations, *([str(drawn)] if drawn else [])]
+                print("\t".join(shown), flush=not paths)
     if unfinished:
         print(
             f"note: {unfinished:,} translations came to no end within the longest length",

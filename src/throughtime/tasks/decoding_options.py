@@ -16,7 +16,7 @@ class Decoding:
     """Sentences kept side by side; without it, the run's own; 1 takes the likeliest piece."""
 
     best: int | None = None
-    """Sentences printed for each, the best first; at most as many as the beam keeps."""
+    """Sentences printed for each, the best first, tabs between; at most as many as the beam."""
 
     length_penalty: float | None = None
     """Divides log-probabilities by ((5 + pieces) / 6) to this power; more favours long ones."""
