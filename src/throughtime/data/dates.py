@@ -36,7 +36,7 @@ def dates(count: int, seed: int) -> Parallel:
     Example:
         >>> found = dates(2, seed=0)
         >>> found.sources, found.targets
-        (['Monday, 29 January 2070', '27.4.2027'], ['2070-01-29', '2027-04-27'])
+        (['May 15, 1912', 'May 13, 1926'], ['1912-05-15', '1926-05-13'])
     """
     draw = np.random.default_rng((seed, 31))
     days = [FIRST + timedelta(int(n)) for n in draw.integers(DAYS, size=count)]
