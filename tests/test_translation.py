@@ -58,7 +58,9 @@ def translator(options):
 def tiny(text=None, **training):
     """Two epochs over dates."""
     return TranslationOptions(
-        ParallelOptions(**{"vocabulary": 256} | (text or {})),
+        ParallelOptions(
+            **{"vocabulary": 256, "longest": 20, "validation_share": 0.02} | (text or {})
+        ),
         TranslatorOptions("gru", 6, embedding=5, dropout=0.2),
         TranslationTraining(**{"batch": 300, "epochs": 2, "warmup": 2, "threads": 1} | training),
     )
@@ -194,7 +196,7 @@ def test_scheduled_sampling_reads_what_was_drawn_as_the_training_goes_on():
 
 def test_dates_are_learnt_to_the_last_digit(tmp_path):
     options = TranslationOptions(
-        ParallelOptions(vocabulary=256),
+        ParallelOptions(vocabulary=256, validation_share=0.0),
         TranslatorOptions("gru", 64, embedding=64, attention="additive", dropout=0.0),
         TranslationTraining(
             batch=32, epochs=8, lr=0.005, warmup=20, threads=1, label_smoothing=0.0
@@ -326,7 +328,7 @@ def test_a_sentence_gets_a_line_and_a_drawing_of_where_was_looked(folder, call):
     assert both[0].split("\t") == [one["translation"] for one in first["best"]]
 
 
-def test_flags_of_decoding_are_for_translations_alone(run, folder, call):
+def test_flags_of_decoding_that_do_not_fit_are_one_line(folder, call):
     assert_mistake(call("predict", folder / "run", folder / "a.en", "--top-k", 2), "temperature")
     assert_mistake(call("predict", folder / "run", folder / "a.en", "--best", 9), "best <= width")
 
