@@ -15,6 +15,7 @@ from tiny_runs import (
     weight_bytes,
 )
 
+from throughtime.cli.recipes import refuse_decoding
 from throughtime.errors import OptionError, RunError
 from throughtime.tasks import translation
 from throughtime.tasks.decoding_options import Decoding
@@ -345,3 +346,11 @@ def test_a_step_whose_loss_is_not_finite_is_replayed(tmp_path, call):
     with pytest.raises(RunError, match="must be finite"):
         translation.train(options, tmp_path / "run", quiet)
     assert "yes, to the bit" in call("replay", tmp_path / "run").out
+
+
+def test_coverage_is_refused_without_attention_and_decoding_by_other_tasks():
+    reader = Reader(translator(WAYS[2]).float(), (8, 8))
+    with pytest.raises(OptionError, match=r"coverage_penalty .* attention, got 0\.5"):
+        reader.write([np.array([1])], 5, Decoding(coverage_penalty=0.5))
+    with pytest.raises(OptionError, match=r"--temperature must come .*, got 0\.0 for"):
+        refuse_decoding("video", Decoding(temperature=0.0))

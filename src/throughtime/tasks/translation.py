@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from throughtime import record
@@ -18,7 +15,6 @@ from throughtime.bptt import Carry
 from throughtime.data.buckets import Buckets
 from throughtime.data.dates import dates
 from throughtime.data.parallel import Parallel, read_parallel
-from throughtime.decode import Hypothesis
 from throughtime.errors import DataError, RunError
 from throughtime.generators import seed_generators
 from throughtime.tasks.decoding_options import Decoding
@@ -31,6 +27,7 @@ from throughtime.tasks.translation_options import (
     TranslationTraining,
     read_translation_options,
 )
+from throughtime.tasks.translation_predict import Looked, Prediction, look_again, predict
 from throughtime.tasks.translation_score import Score, nats_per_piece, score
 from throughtime.tasks.translation_texts import (
     Batch,
@@ -39,11 +36,10 @@ from throughtime.tasks.translation_texts import (
     Vocabulary,
     build_vocabulary,
     encode,
-    encode_sentences,
     read_pairs,
     with_full_paths,
 )
-from throughtime.tasks.translation_write import Reader, to_pieces, to_text
+from throughtime.tasks.translation_write import Reader
 from throughtime.training.job import Job, Step, Trained
 from throughtime.training.processes import join as join_processes
 from throughtime.training.processes import own_folder, part_of_mean
@@ -177,74 +173,6 @@ def evaluate(run: Path, paths: Sequence[str] = ()) -> Evaluation:
         for how in (GREEDY, Decoding(beam=width))
     )
     return Evaluation(greedy, best, width, nats_per_piece(model.reader, encoded), pairs)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What was written for a sentence."""
-
-    source: str
-    translations: list[str]
-    """The best first; as many as were asked for, or found."""
-
-    found: list[Hypothesis]
-    """Their pieces, scores and log-probabilities, ends included."""
-
-
-def predict(
-    model: Model, sentences: Sequence[str], how: Decoding | None = None
-) -> Iterator[Prediction]:
-    """The translation of each sentence, in their order; that of a blank one is blank.
-
-    Args:
-        model: as `load` gives it.
-        sentences: what is translated.
-        how: by which beam, or which draws; without it, as the run itself does.
-
-    Raises:
-        OptionError: an option is out of its range.
-    """
-    asked = [text for text in sentences if text.strip()]
-    sources = encode_sentences([text.strip() for text in asked], model.vocabulary.source)
-    written = iter(model.reader.write(sources, model.options.text.longest, how or Decoding()))
-    for sentence in sentences:
-        found = next(written) if sentence.strip() else [Hypothesis((), 0.0, 0.0, True)]
-        texts = [to_text(model.vocabulary.target, one.tokens) for one in found]
-        yield Prediction(sentence, texts, found)
-
-
-class Looked(NamedTuple):
-    """Where a network looked while it wrote a translation.
-
-    Args:
-        rows: the pieces that were written, and the mark that ends them.
-        columns: the pieces of the source, and the mark that ends it.
-        weights: how much each place was looked at for each piece, [rows, columns].
-    """
-
-    rows: list[str]
-    columns: list[str]
-    weights: NDArray[np.float32]
-
-
-def look_again(model: Model, found: Prediction) -> Looked:
-    """Where the network looked for each piece of the best translation of a sentence.
-
-    Args:
-        model: as `load` gives it.
-        found: as `predict` gives it.
-    """
-    pieces, written = model.vocabulary, found.found[0].tokens
-    (source,) = encode_sentences([found.source.strip()], pieces.source)
-    return Looked(
-        [*to_pieces(pieces.target, written), END],
-        [*to_pieces(pieces.source, source.tolist()), END],
-        model.reader.look_again(source, written),
-    )
-
-
-END = "\u23ce"
-"""How the mark that ends a sentence is shown."""
 
 
 def _resolve(options: TranslationOptions) -> TranslationOptions:

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 from throughtime.record import write_atomically
-from throughtime.tasks.translation import Looked
+from throughtime.tasks.translation_predict import Looked
 
 
 def draw_alignment(looked: Looked, file: Path) -> Path:

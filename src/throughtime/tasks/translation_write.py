@@ -13,6 +13,7 @@ from torch import Tensor
 from throughtime.data.buckets import pad
 from throughtime.data.byte_pairs import BytePairs
 from throughtime.decode import Bounds, Hypothesis, Scoring, beam, draw
+from throughtime.errors import OptionError
 from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.translation_network import Memory, Translator
 
@@ -44,6 +45,11 @@ class Reader:
         Raises:
             OptionError: an option is out of its range, or coverage counts without attention.
         """
+        if how.coverage_penalty and self.network.options.attention == "none":
+            raise OptionError(
+                f"coverage_penalty must come with a network that has attention, got "
+                f"{how.coverage_penalty} for one without; leave it out."
+            )
         bounds = Bounds(
             self.marks[1], how.longest or longest, how.shortest or 0, how.block_ngrams or 0
         )
