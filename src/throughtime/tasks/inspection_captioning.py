@@ -25,6 +25,7 @@ from throughtime.tasks.inspection_subject import (
     Recipe,
     Subject,
     View,
+    spread,
 )
 from throughtime.web import Attention, Missing, SeenPicture
 
@@ -73,7 +74,7 @@ def open_view(run: Path, asked: Asked) -> View:
 
 def _readable(captioned: Captioned, skips: bool) -> Captioned:
     """Pictures from all over the lists, those that cannot be read left out where the run does."""
-    places = np.unique(np.linspace(0, len(captioned) - 1, MOST_PICTURES).astype(int)).tolist()
+    places = spread(len(captioned), MOST_PICTURES)
     if skips:
         places = [place for place in places if _can_read(captioned.pictures[place])]
     if not places:
@@ -101,7 +102,7 @@ def measure_attention(
     """
     if model.network.attention == "none":
         return NO_ATTENTION
-    places = np.unique(np.linspace(0, len(captioned) - 1, SHOWN).astype(int)).tolist()
+    places = spread(len(captioned), SHOWN)
     some = captioned.take(places)
     found = [
         SeenPicture(

@@ -23,6 +23,7 @@ from throughtime.tasks.inspection_subject import (
     Recipe,
     Subject,
     View,
+    spread,
 )
 from throughtime.tasks.sentiment_explain import explain
 from throughtime.tasks.sentiment_texts import Encoded, encode, read_texts
@@ -66,7 +67,7 @@ def measure_saliency(model: sentiment.Model, texts: Labelled, name: str) -> Sali
         texts: among which some are chosen.
         name: what a note calls them.
     """
-    places = np.unique(np.linspace(0, len(texts) - 1, MOST_TEXTS).astype(int)).tolist()
+    places = spread(len(texts), MOST_TEXTS)
     asked = texts.take(places)
     answers = list(sentiment.predict(model, asked.texts))
     sure = np.array([one.probabilities[one.label] for one in answers])
@@ -101,9 +102,9 @@ def _choose(
     order = np.argsort(-sure, kind="stable")
     wrong = [int(i) for i in order if fits[i] and not is_right[i]][:SHOWN]
     right = [int(i) for i in order if fits[i] and is_right[i]]
-    spread = np.unique(np.linspace(0, len(right) - 1, min(SHOWN, len(right))).astype(int))
-    note = f"shown are the {len(wrong)} surest of the wrong answers and {len(spread)} right ones"
-    return wrong + [right[i] for i in spread], f"{note}, from the surest to the least sure{words}."
+    shown = spread(len(right), min(SHOWN, len(right)))
+    note = f"shown are the {len(wrong)} surest of the wrong answers and {len(shown)} right ones"
+    return wrong + [right[i] for i in shown], f"{note}, from the surest to the least sure{words}."
 
 
 def _subject(model: sentiment.Model, texts: Encoded, name: str) -> Subject:

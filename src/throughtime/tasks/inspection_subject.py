@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -133,6 +134,17 @@ def name_places(layers: int, directions: int) -> list[Place]:
         for layer in range(layers)
         for direction, way in enumerate(ways)
     ]
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most so many places of `count`, from the first to the last, evenly.
+
+    Example:
+        >>> spread(9, 3), spread(2, 3)
+        ([0, 4, 8], [0, 1])
+    """
+    places: list[int] = np.unique(np.linspace(0, count - 1, most).astype(int)).tolist()
+    return places
 
 
 def watch_losses(subject: Subject, which: slice) -> Tape:

@@ -21,6 +21,7 @@ from throughtime.tasks.inspection_subject import (
     Recipe,
     Subject,
     View,
+    spread,
 )
 from throughtime.tasks.translation_texts import encode, read_pairs
 from throughtime.web import Alignment, Attention, Missing
@@ -55,7 +56,7 @@ def open_view(run: Path, asked: Asked) -> View:
     name, pairs = "pairs held out", validation
     if not len(pairs):
         name, pairs = "training pairs", training
-    chosen = pairs.take(_spread(len(pairs), MOST_PAIRS))
+    chosen = pairs.take(spread(len(pairs), MOST_PAIRS))
     own = {"attention": lambda: measure_attention(model, chosen, name)}
     if model.reader.network.layers is None:
         return View(NO_CELL, own)
@@ -74,7 +75,7 @@ def measure_attention(model: translation.Model, pairs: Parallel, name: str) -> A
     """
     if model.options.model.attention == "none":
         return NO_ATTENTION
-    some = pairs.take(_spread(len(pairs), SHOWN))
+    some = pairs.take(spread(len(pairs), SHOWN))
     answers = list(translation.predict(model, some.sources))
     found = [
         Alignment(
@@ -87,12 +88,6 @@ def measure_attention(model: translation.Model, pairs: Parallel, name: str) -> A
     return Attention(
         found, [], f"{len(found)} {name}, spread evenly, not chosen by how good they are."
     )
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """At most so many places, from all over."""
-    places: list[int] = np.unique(np.linspace(0, count - 1, most).astype(int)).tolist()
-    return places
 
 
 def _subject(model: translation.Model, pairs: Parallel, name: str) -> Subject:

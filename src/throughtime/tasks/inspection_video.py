@@ -22,6 +22,7 @@ from throughtime.tasks.inspection_subject import (
     Recipe,
     Subject,
     View,
+    spread,
 )
 from throughtime.tasks.segments import edit_score
 from throughtime.tasks.video_clips import Encoded, encode, read_material
@@ -51,7 +52,7 @@ def open_view(run: Path, asked: Asked) -> View:
     name, clips = "clips held out", material.validation
     if not len(clips):
         name, clips = "training clips", material.training
-    places = np.unique(np.linspace(0, len(clips) - 1, MOST_CLIPS).astype(int)).tolist()
+    places = spread(len(clips), MOST_CLIPS)
     chosen = encode(clips.take(places), model.classes, f"the {name}")
     own = {"labels": lambda: measure_labels(model, chosen, name)}
     if model.network.layers is None:
@@ -77,11 +78,11 @@ def measure_labels(model: video.Model, clips: Encoded, name: str) -> Labelling:
         name: what a note calls them.
     """
     answers = sorted(_answers(model, clips), key=lambda one: one.share_right)
-    spread = np.unique(np.linspace(0, len(answers) - 1, SHOWN).astype(int))
+    shown = spread(len(answers), SHOWN)
     return Labelling(
         model.classes,
-        [_show(clips, answers[i]) for i in spread],
-        f"{len(spread)} of {len(answers)} {name}, from the one with the fewest frames right to the "
+        [_show(clips, answers[i]) for i in shown],
+        f"{len(shown)} of {len(answers)} {name}, from the one with the fewest frames right to the "
         "one with the most, evenly spread.",
     )
 
