@@ -119,6 +119,11 @@ def test_an_impossible_number_is_refused_before_a_folder_is_made(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("task", ["captioning", "sentiment", "translation", "video"])
+def test_files_of_validation_alone_are_refused(task, call):
+    assert_mistake(call("train", task, "--validation", "x.tsv"), "files to learn from", "x.tsv")
+
+
 @pytest.mark.parametrize("words", [[""], ["--validation", ""], ["--config", ""], ["--out", ""]])
 def test_an_empty_path_is_refused_and_stands_for_no_folder(
     text, tmp_path, call, monkeypatch, words

@@ -17,6 +17,7 @@ from tiny_runs import (
 
 from throughtime.cli.recipes import refuse_decoding
 from throughtime.errors import OptionError, RunError
+from throughtime.record import read_metrics
 from throughtime.tasks import translation
 from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.translation_loss import translation_loss
@@ -227,6 +228,17 @@ def test_a_run_whose_pairs_have_changed_is_not_gone_on_with(folder, tmp_path):
     (tmp_path / "a.iso").write_text("1976-07-04\n2003-02-02\n")
     with pytest.raises(RunError, match="the pairs must be those of the run"):
         translation.resume(tmp_path / "run", quiet)
+
+
+def test_files_of_validation_are_two_behind_one_flag(folder, tmp_path, call):
+    pair = [folder / "a.en", folder / "a.iso"]
+    words = "--vocabulary 256 --hidden 4 --embedding 4 --layers 1 --epochs 1 --threads 1".split()
+    run = tmp_path / "run"
+    done = call("train", "translation", *pair, "--validation", *pair, *words, "--out", run)
+    assert done.code == 0, done.err
+    assert translation.evaluate(run, tuple(map(str, pair))).pairs
+    (best,) = [line for line in read_metrics(run) if line["kind"] == "validation"]
+    assert best["update"] == 1
 
 
 def test_pairs_that_are_too_long_are_counted_and_not_learnt_from(folder, tmp_path):

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from throughtime import __version__
 from throughtime.cli import (
@@ -40,6 +40,7 @@ app = App(
     ),
     version=f"throughtime {__version__}",
     config=fill_from_file,
+    default_parameter=Parameter(negative_iterable=()),  # no --empty-validation
     help_format="plaintext",  # markdown would cost a third of the time that help takes
     group_parameters="Options",
     suppress_keyboard_interrupt=False,

@@ -39,9 +39,11 @@ AT_ONCE = 512
 
 @dataclass(frozen=True)
 class TextFlags(ParallelOptions):
-    """The options of the pairs without the paths: those come as plain words."""
+    """The options of the pairs as flags: paths come as plain words, files of a set two at once."""
 
     paths: Annotated[tuple[str, ...], Parameter(parse=False)] = ()
+    validation: Annotated[tuple[str, ...], Parameter(consume_multiple=(1, 2))] = ()
+    """Files to choose the best weights on; without them, a share of the training pairs."""
 
 
 Text = Annotated[TextFlags, Parameter(name="*", group=TEXT)]

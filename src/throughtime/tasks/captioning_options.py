@@ -15,6 +15,7 @@ from throughtime.training.options import (
     at_most,
     check_types,
     one_of,
+    own_files,
     share,
 )
 
@@ -168,6 +169,9 @@ class CaptioningOptions:
     text: CaptionedOptions = field(default_factory=CaptionedOptions)
     model: CaptionerOptions = field(default_factory=CaptionerOptions)
     training: CaptioningTraining = field(default_factory=CaptioningTraining)
+
+    def __post_init__(self) -> None:
+        own_files(self.text.validation, self.text.paths)
 
 
 def read_captioning_options(run: Path) -> CaptioningOptions:

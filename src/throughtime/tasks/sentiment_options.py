@@ -15,6 +15,7 @@ from throughtime.training.options import (
     at_most,
     check_types,
     one_of,
+    own_files,
     share,
 )
 
@@ -149,6 +150,9 @@ class SentimentOptions:
     text: LabelledOptions = field(default_factory=LabelledOptions)
     model: ClassifierOptions = field(default_factory=ClassifierOptions)
     training: SentimentTraining = field(default_factory=SentimentTraining)
+
+    def __post_init__(self) -> None:
+        own_files(self.text.validation, self.text.paths)
 
 
 def read_sentiment_options(run: Path) -> SentimentOptions:

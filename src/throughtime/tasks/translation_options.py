@@ -15,6 +15,7 @@ from throughtime.training.options import (
     at_most,
     check_types,
     one_of,
+    own_files,
     share,
 )
 
@@ -160,6 +161,7 @@ class TranslationOptions:
     training: TranslationTraining = field(default_factory=TranslationTraining)
 
     def __post_init__(self) -> None:
+        own_files(self.text.validation, self.text.paths)
         if self.model.tied == "all" and self.text.pieces == "apart":
             raise OptionError(
                 "tied must be target or none with pieces apart, got all; the two vocabularies "

@@ -15,6 +15,7 @@ from throughtime.training.options import (
     at_most,
     check_types,
     one_of,
+    own_files,
     share,
 )
 
@@ -156,6 +157,9 @@ class VideoOptions:
     clips: ClipOptions = field(default_factory=ClipOptions)
     model: VideoModel = field(default_factory=VideoModel)
     training: VideoTraining = field(default_factory=VideoTraining)
+
+    def __post_init__(self) -> None:
+        own_files(self.clips.validation, self.clips.paths)
 
 
 def read_video_options(run: Path) -> VideoOptions:

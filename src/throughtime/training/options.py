@@ -224,6 +224,19 @@ def share(name: str, value: float) -> None:
         raise OptionError(f"{name} must be at least 0 and below 1, got {value}; it is a share.")
 
 
+def own_files(validation: Sequence[str], paths: Sequence[str]) -> None:
+    """Refuses files of validation where generated data are learnt.
+
+    Raises:
+        OptionError: there are such files, and none to learn from.
+    """
+    if validation and not paths:
+        raise OptionError(
+            f"validation must come with files to learn from, got {', '.join(validation)} alone; "
+            "name those files first."
+        )
+
+
 def one_of(name: str, value: str, known: Sequence[str]) -> None:
     """Refuses a name that is not known, and lists those that are.
 
