@@ -15,6 +15,9 @@ from tiny_runs import (
     weight_bytes,
 )
 
+from throughtime.data.pictures import read_picture
+from throughtime.data.words import UNKNOWN, Words
+from throughtime.errors import OptionError
 from throughtime.tasks import captioning
 from throughtime.tasks.captioning_network import Captioner
 from throughtime.tasks.captioning_options import (
@@ -24,6 +27,7 @@ from throughtime.tasks.captioning_options import (
     CaptioningTraining,
 )
 from throughtime.tasks.captioning_write import look_again, write_all
+from throughtime.tasks.decoding_options import Decoding
 
 PLACES, FEATURES, V = 4, 6, 9
 WAYS = [("lstm", "after"), ("gru", "before"), ("rnn", "none"), ("none", "after")]
@@ -119,7 +123,8 @@ def test_looking_again_reads_the_caption_that_was_written(folder):
     model = captioning.load(folder / "run")
     features = np.random.default_rng(0).random((2, *captioning.read_shape(folder / "run")))
     features = features.astype(np.float32)
-    written = list(write_all(model.network, model.tokens, [features], 6, 2))
+    found = write_all(model.network, model.tokens, [features], 6, Decoding(beam=2))
+    written = [best for best, *_ in found]
     maps = look_again(model.network, model.tokens.size, features, [one.tokens for one in written])
     for one, weights in zip(written, maps, strict=True):
         assert len(weights) == len(one.tokens)
@@ -141,6 +146,43 @@ def test_a_picture_gets_a_line_and_a_drawing_of_where_was_looked(folder, call):
     assert found["picture"].endswith("grey.png") and isinstance(found["caption"], str)
     assert len(found["words"]) == len(found["weights"])
     assert (folder / "run" / "looked-grey.png").stat().st_size > 1000
+
+
+def test_flags_of_decoding_decide_what_is_written(folder):
+    model, picture = captioning.load(folder / "run"), str(folder / "grey.png")
+
+    def captions(**how):
+        (found,) = captioning.predict(model, [picture], Decoding(**how))
+        return found
+
+    found = captions(beam=4, best=3)
+    assert len(found.captions) == 3 and found.captions[0] == captions(beam=4).captions[0]
+    assert [one.score for one in found.found] == sorted(o.score for o in found.found)[::-1]
+    for how in ({"beam": 3}, {"temperature": 1.5, "seed": 3}):
+        fixed = captions(shortest=4, longest=4, block_ngrams=1, **how)
+        assert len(set(fixed.found[0].tokens)) == 4 == len(fixed.maps)
+    drawn = [captions(temperature=2.0, seed=seed, longest=9).captions for seed in (1, 1, 2, 3)]
+    assert drawn[0] == drawn[1] and drawn[0] not in drawn[2:]
+    plain, covered = captions(beam=1), captions(beam=1, coverage_penalty=1.0)
+    assert covered.found[0].tokens == plain.found[0].tokens
+    n = len(plain.maps) + 1
+    read = look_again(model.network, *reread(model, picture, plain.found[0].tokens))[0]
+    missing = np.log(np.minimum(1.0, read.astype(np.float64).sum(0))).sum()
+    score = plain.found[0].log_probability / ((5 + n) / 6) ** 0.8 + missing
+    assert covered.found[0].score == pytest.approx(score, rel=1e-5)
+
+
+def reread(model, picture, tokens):
+    """The mark, the features and the tokens with an end, as looking again reads them."""
+    features = model.encoder.encode(read_picture(picture, model.encoder.side)[None])
+    return model.tokens.size, features.astype(np.float16), [[*tokens, model.tokens.size]]
+
+
+def test_coverage_is_refused_without_attention():
+    network = captioner("lstm", "none")
+    words, parts = Words([UNKNOWN, "a"]), [np.zeros((1, PLACES, FEATURES))]
+    with pytest.raises(OptionError, match=r"coverage_penalty .* attention, got 0\.5"):
+        list(write_all(network, words, parts, 5, Decoding(coverage_penalty=0.5)))
 
 
 def test_a_damaged_picture_is_one_line(folder, call):

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+import torch
 import yaml
 from command_line import SMALL, assert_mistake
 
@@ -26,6 +27,37 @@ def test_generated_text_begins_with_the_prompt_and_has_the_length(run, call):
 def test_the_seed_decides_the_text(run, call):
     first, same, other = (call("generate", run, "--seed", seed).out for seed in (1, 1, 2))
     assert first == same != other
+
+
+def test_a_beam_finds_no_less_likely_a_text_than_one_token_after_the_other(run, call):
+    model, tokens, _ = language_model.load(run)
+
+    def log_p(text):
+        ids = torch.from_numpy(tokens.encode(text))
+        with torch.no_grad():
+            each = model(ids[:-1, None])[0][:, 0].double().log_softmax(-1)
+        return each.gather(1, ids[1:, None])[4:].sum()  # of what comes after `to be`
+
+    words = ["generate", run, "--prompt", "to be", "--length", 12]
+    wide = call(*words, "--beam", 8).out[:-1]
+    greedy = call(*words, "--beam", 1).out
+    assert greedy == call(*words, "--temperature", 0).out
+    assert len(wide) == len("to be") + 12 and log_p(wide) >= log_p(greedy[:-1])
+    once = call(*words, "--beam", 4, "--block-ngrams", 1).out[len("to be") : -1]
+    assert len(set(once)) == len(once) == 12
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--beam", 2, "--seed", 1], "without seed"),
+        (["--block-ngrams", 2], "with beam"),
+        (["--beam", 0], "beam must be at least 1"),
+        (["--beam", 2, "--prompt", ""], "at least one token"),
+    ],
+)
+def test_a_beam_that_cannot_be_is_refused(run, call, words, part):
+    assert_mistake(call("generate", run, *words), part)
 
 
 def test_a_prompt_with_an_unknown_character_is_refused(run, call):

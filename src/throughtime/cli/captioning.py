@@ -15,9 +15,9 @@ from typing import (
 
 from cyclopts import Parameter
 
+from throughtime.cli.decoded import note_unfinished, to_json
 from throughtime.cli.flags import MODEL, RUN, TEXT, TRAINING
 from throughtime.cli.output import is_first, new_folder, say
-from throughtime.cli.recipes import refuse_decoding
 from throughtime.tasks.captioning_options import (
     CAPTIONING,
     CaptionedOptions,
@@ -130,17 +130,18 @@ def predict(
     from throughtime.tasks.captioning import load, predict
     from throughtime.tasks.captioning_drawing import draw_where
 
-    refuse_decoding(CAPTIONING, how)
     model = load(run)
     skipped: dict[str, str] = {}
+    unfinished = 0
     for number, (picture, is_named) in enumerate(_pictures(model, paths), 1):
         try:
-            (found,) = predict(model, [picture])
+            (found,) = predict(model, [picture], how)
         except DataError as error:
             if model.options.text.corrupt == "refuse":
                 raise
             skipped[name_of(picture)] = str(error)
             continue
+        unfinished += not found.found[0].is_finished
         drawn = None
         if (is_named or is_explained) and model.options.model.attention != "none":
             stem = Path(picture).stem if isinstance(picture, str) else f"picture-{number}"
@@ -148,8 +149,9 @@ def predict(
         if as_json:
             print(_as_json(name_of(picture), found, drawn, is_explained), flush=not paths)
         else:
-            shown = [name_of(picture), found.caption, *([str(drawn)] if drawn else [])]
+            shown = [name_of(picture), *found.captions, *([str(drawn)] if drawn else [])]
             print("\t".join(shown), flush=not paths)
+    note_unfinished(unfinished, "captions")
     _list(skipped)
 
 
@@ -169,12 +171,8 @@ def _pictures(model: Trained, paths: tuple[str, ...]) -> Iterator[tuple[Source, 
 
 
 def _as_json(name: str, found: Prediction, drawn: Path | None, is_explained: bool) -> str:
-    content = {
-        "picture": name,
-        "caption": found.caption,
-        "log_probability": found.log_probability,
-        "finished": found.is_finished,
-    }
+    content: dict[str, object] = {"picture": name}
+    content |= to_json("caption", found.captions, found.found)
     if drawn:
         content["looked"] = str(drawn)
     if is_explained:

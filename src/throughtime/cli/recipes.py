@@ -101,6 +101,6 @@ def refuse_decoding(task: str, how: Decoding) -> None:
     for field in fields(how):
         if (value := getattr(how, field.name)) is not None:
             raise OptionError(
-                f"--{field.name.replace('_', '-')} must come with a run of {TRANSLATION}, got "
-                f"{value} for one of {task}; leave it out."
+                f"--{field.name.replace('_', '-')} must come with a run of {TRANSLATION} or "
+                f"{CAPTIONING}, got {value} for one of {task}; leave it out."
             )

@@ -16,6 +16,7 @@ from typing import (
 
 from cyclopts import Parameter
 
+from throughtime.cli.decoded import note_unfinished, to_json
 from throughtime.cli.flags import MODEL, RUN, TEXT, TRAINING
 from throughtime.cli.output import is_first, new_folder, say
 from throughtime.errors import OptionError
@@ -143,11 +144,7 @@ def predict(
             else:
                 shown = [*found.translations, *([str(drawn)] if drawn else [])]
                 print("\t".join(shown), flush=not paths)
-    if unfinished:
-        print(
-            f"note: {unfinished:,} translations came to no end within the longest length",
-            file=sys.stderr,
-        )
+    note_unfinished(unfinished, "translations")
 
 
 def _chunks(model: Trained, paths: tuple[str, ...]) -> Iterator[list[str]]:
@@ -164,18 +161,8 @@ def _chunks(model: Trained, paths: tuple[str, ...]) -> Iterator[list[str]]:
 
 
 def _as_json(found: Prediction, looked: Looked | None, drawn: Path | None) -> str:
-    candidates = [
-        {
-            "translation": text,
-            "score": one.score,
-            "log_probability": one.log_probability,
-            "finished": one.is_finished,
-        }
-        for text, one in zip(found.translations, found.found, strict=True)
-    ]
-    content: dict[str, object] = {"source": found.source} | candidates[0]
-    if len(candidates) > 1:
-        content["best"] = candidates
+    content: dict[str, object] = {"source": found.source}
+    content |= to_json("translation", found.translations, found.found)
     if looked:
         content |= {"looked": str(drawn), "rows": looked.rows, "columns": looked.columns}
         content["weights"] = looked.weights.round(4).tolist()

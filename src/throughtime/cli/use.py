@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
 from throughtime.cli.recipes import recipe_of, refuse_decoding
+from throughtime.errors import OptionError
 from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.video_options import VIDEO
 
-DECODING = Group("How translations are written")
+DECODING = Group("How translations and captions are written")
 UNTOLD = Decoding()
 """What holds where no flag is given."""
 
@@ -51,7 +52,7 @@ def predict(
             the network looked for each word of a caption or translation.
         srt: Folder for subtitles of each clip, in SubRip's format (video alone).
         burn: Folder for a copy of each clip with the labels in its pictures (video alone).
-        how: How a translation is written (translation alone).
+        how: How translations and captions are written.
     """
     if srt is not None or burn is not None:
         from throughtime.cli.video import write_labels
@@ -68,12 +69,14 @@ def generate(
     *,
     prompt: str | None = None,
     length: int = 500,
-    temperature: float = 0.8,
+    temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
-    seed: int = 1,
+    seed: int | None = None,
+    beam: int | None = None,
+    block_ngrams: int | None = None,
 ) -> None:
-    """Let a run write, character by character.
+    """Let a run write, character by character, or look for the likeliest text.
 
     Args:
         run: Folder of a run.
@@ -81,22 +84,34 @@ def generate(
         length: Tokens to write after the prompt; a token is a character unless the run was
             trained on pieces or words.
         temperature: Below 1 plays safe, above 1 takes risks; 0 always takes the likeliest token.
+            [default: 0.8]
         top_k: Draw among this many of the likeliest tokens only; without it, among all.
         top_p: Draw among the fewest tokens that hold this share of the probability; without it,
             among all.
-        seed: Same seed, same text.
+        seed: Same seed, same text. [default: 1]
+        beam: Look for the likeliest text rather than to draw one, with so many kept side by side.
+        block_ngrams: No stretch of so many tokens is written twice, by a beam.
     """
-    from throughtime.tasks.language_sample import write
+    from throughtime.tasks.language_sample import search, write
 
-    pieces = write(
-        run,
-        prompt,
-        length=length,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-    )
-    for piece in pieces:
+    draws: dict[str, Any] = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "seed": seed,
+    }
+    draws = {name: value for name, value in draws.items() if value is not None}
+    if beam is None and block_ngrams is not None:
+        raise OptionError(
+            f"block_ngrams must come with beam, got {block_ngrams} alone; add --beam."
+        )
+    if beam is not None:
+        if draws:
+            raise OptionError(
+                f"beam must come without {', '.join(draws)}, got {beam}; a beam draws nothing."
+            )
+        print(search(run, prompt, length=length, beam=beam, block_ngrams=block_ngrams or 0))
+        return
+    for piece in write(run, prompt, length=length, **draws):
         print(piece, end="", flush=True)
     print()

@@ -44,6 +44,7 @@ from throughtime.tasks.captioning_pictures import (
 )
 from throughtime.tasks.captioning_predict import Prediction, predict
 from throughtime.tasks.captioning_score import Score, score
+from throughtime.tasks.decoding_options import Decoding
 from throughtime.training.job import Job, Step, Trained
 from throughtime.training.processes import join as join_processes
 from throughtime.training.processes import own_folder, part_of_mean
@@ -151,8 +152,7 @@ def evaluate(
     features = open_features(Path(text.features), model.encoder)
     known = know(captioned, features, model.encoder, text, announce)
     encoded = encode(known, features, model.tokens, text.longest)
-    width = model.options.model.beam
-    return score(model.network, model.tokens, known, encoded, text.longest, width), known
+    return score(model.network, model.tokens, known, encoded, text.longest, Decoding()), known
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def _job(
 def _figures(
     network: Captioner, tokens: Tokens, known: Known, encoded: Encoded, longest: int
 ) -> dict[str, float]:
-    found = score(network, tokens, known, encoded, longest, width=1)
+    found = score(network, tokens, known, encoded, longest, Decoding(beam=1))
     return {
         WATCHED: found.nats_per_token,
         CHOSEN_BY: found.measures.bleu[3],

@@ -50,7 +50,7 @@ def draw_where(found: Prediction, file: Path) -> Path:
         pale = 235 - 0.25 * (235 - found.picture.astype(np.float32))
         ax.imshow((light * found.picture + (1 - light) * pale).astype(np.uint8))
         ax.set_title(word or "·", fontsize=12, parse_math=False)
-    title = fill(found.caption or "(no words)", 90)
+    title = fill(found.captions[0] or "(no words)", 90)
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", parse_math=False)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)

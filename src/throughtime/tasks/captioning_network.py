@@ -21,11 +21,13 @@ class Memory(NamedTuple):
         states: of the recurrent layers; None without them.
         values: vectors of the places, [B, P, A].
         keys: what states are compared with, [B, P, K].
+        coverage: attention that each place has had, [B, P].
     """
 
     states: States | None
     values: Tensor
     keys: Tensor
+    coverage: Tensor
 
     def reorder(self, index: Tensor) -> Memory:
         """New row k continues from old row index[k], which may come several times.
@@ -34,7 +36,7 @@ class Memory(NamedTuple):
             index: int64 [B'].
         """
         states = None if self.states is None else self.states.reorder(index)
-        return Memory(states, self.values[index], self.keys[index])
+        return Memory(states, *(part[index] for part in self[1:]))
 
 
 class Captioner(nn.Module):
@@ -79,7 +81,7 @@ class Captioner(nn.Module):
     def __init__(self, size: int, places: int, features: int, options: CaptionerOptions) -> None:
         super().__init__()
         hidden, embedding, width = options.hidden, options.embedding, options.places
-        self.dropout, self.attention = options.dropout, options.attention
+        self.options, self.dropout, self.attention = options, options.dropout, options.attention
         self.embedding = nn.Embedding(size, embedding)
         self.position = nn.Parameter(torch.empty(places, width))
         for table in (self.embedding.weight, self.position):
@@ -127,12 +129,14 @@ class Captioner(nn.Module):
         """
         values = torch.relu(self.value(features.to(self.value.weight.dtype)) + self.position)
         keys = self.key(values) if self.attention != "none" else values[..., :0]
+        coverage = values.new_zeros(values.shape[:2])
         if self.layers is None:
-            return Memory(None, values, keys)
+            return Memory(None, values, keys, coverage)
         # One piece [1, B, H] for each field of each layer.
         begin = iter(torch.tanh(self.begin(values.mean(1))).chunk(self._fields, -1))
         empty = self.layers.initial_state(len(values))
-        return Memory(empty.map(lambda _: next(begin)[None].contiguous()), values, keys)
+        states = empty.map(lambda _: next(begin)[None].contiguous())
+        return Memory(states, values, keys, coverage)
 
     def read(self, tokens: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Memory]:
         """Logits [T, B, V], weights [T, B, P] and what comes after, from what came before.
@@ -154,7 +158,8 @@ class Captioner(nn.Module):
         seen = drop(seen, self.dropout, self.training)
         joined = torch.tanh(self.join(torch.cat([h, words, seen], -1)))
         logits: Tensor = self.readout(drop(joined, self.dropout, self.training))
-        return logits, weights, memory._replace(states=states)
+        coverage = memory.coverage + weights.sum(0)
+        return logits, weights, memory._replace(states=states, coverage=coverage)
 
     @property
     def _fields(self) -> int:

@@ -12,12 +12,14 @@ import torch
 from throughtime.data.pictures import name_of
 from throughtime.data.tokens import Tokens
 from throughtime.data.words import Words
+from throughtime.decode import Hypothesis
 from throughtime.record import write_atomically
 from throughtime.record.feature_file import FeatureFile
 from throughtime.tasks.caption_measures import Measures, measure
 from throughtime.tasks.captioning_network import Captioner
 from throughtime.tasks.captioning_pictures import Encoded, Known, clean
-from throughtime.tasks.captioning_write import AT_ONCE, Written, to_text, write_all
+from throughtime.tasks.captioning_write import AT_ONCE, to_text, write_all
+from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.token_losses import token_losses
 
 _AT_ONCE = 256  # captions read side by side, of similar lengths
@@ -56,7 +58,7 @@ class Score:
 
 
 def score(
-    network: Captioner, tokens: Tokens, known: Known, encoded: Encoded, longest: int, width: int
+    network: Captioner, tokens: Tokens, known: Known, encoded: Encoded, longest: int, how: Decoding
 ) -> Score:
     """Writes a caption for every picture and reads every reference; leaves none out.
 
@@ -66,9 +68,9 @@ def score(
         known: pictures and references.
         encoded: the same as numbers, without mirror images.
         longest: most words or pieces written.
-        width: captions kept side by side.
+        how: by which beam.
     """
-    written = write_known(network, tokens, known, encoded.features, longest, width)
+    written = write_known(network, tokens, known, encoded.features, longest, how)
     captions = [to_text(tokens, one.tokens) for one in written]
     references = [[clean(text) for text in texts] for texts in known.captioned.captions]
     found = measure(
@@ -112,12 +114,12 @@ def write_known(
     known: Known,
     features: FeatureFile,
     longest: int,
-    width: int,
-) -> list[Written]:
-    """A caption for every picture, in their order."""
+    how: Decoding,
+) -> list[Hypothesis]:
+    """The best caption of every picture, in their order."""
     rows = features.rows(known.keys)
     parts = (features.read(rows[i : i + AT_ONCE]) for i in range(0, len(rows), AT_ONCE))
-    return list(write_all(network, tokens, parts, longest, width))
+    return [best for best, *_ in write_all(network, tokens, parts, longest, how)]
 
 
 def nats_per_token(network: Captioner, encoded: Encoded) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,28 +13,16 @@ from torch import Tensor
 from throughtime.data.buckets import pad
 from throughtime.data.tokens import Tokens
 from throughtime.data.words import END_OF_LINE, UNKNOWN, Words
-from throughtime.decode import Bounds, Scoring, beam
+from throughtime.decode import Hypothesis
 from throughtime.tasks.captioning_network import Captioner, Memory
+from throughtime.tasks.decoding import Writer
+from throughtime.tasks.decoding_options import Decoding
 
 AT_ONCE = 64
 """Pictures whose captions are written side by side."""
 
-SCORING = Scoring(length_penalty=0.8)
+LENGTH_PENALTY = 0.8
 """What captions are compared by: without the penalty the short ones win."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """A caption as it was written."""
-
-    tokens: list[int]
-    """Its words or pieces, without marks."""
-
-    log_probability: float
-    """ln p(caption and its end | picture), among words that are known."""
-
-    is_finished: bool
-    """Whether it came to its end within the longest length."""
 
 
 def write_all(
@@ -43,18 +30,29 @@ def write_all(
     tokens: Tokens,
     parts: Iterable[NDArray[np.floating[Any]]],
     longest: int,
-    width: int,
-) -> Iterator[Written]:
-    """The best caption of each picture; the unknown word is never written.
+    how: Decoding,
+) -> Iterator[list[Hypothesis]]:
+    """The captions of each picture, the best first; the unknown word is never written.
 
     Args:
         network: used as it is, so call `eval()` before.
         tokens: the vocabulary; the mark is the number behind its last.
         parts: features of the pictures that are written side by side, [B, P, F] each.
-        longest: most words or pieces.
-        width: captions kept side by side; 1 takes the likeliest word each time.
+        longest: most words or pieces, unless `how` says so.
+        how: by which beam, or which draws.
+
+    Raises:
+        OptionError: an option is out of its range, or coverage counts without attention.
     """
-    mark, banned = tokens.size, never_written(tokens)
+    mark, banned, options = tokens.size, never_written(tokens), network.options
+    writer = Writer(
+        how,
+        mark,
+        longest=longest,
+        width=options.beam,
+        length_penalty=LENGTH_PENALTY,
+        attends=options.attention != "none",
+    )
 
     def step(words: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         logits, _, memory = network.read(words, memory)
@@ -64,13 +62,14 @@ def write_all(
     with torch.inference_mode():
         for features in parts:
             memory = network.look(torch.from_numpy(features))
-            begin = torch.full((len(memory.values),), mark)
-            for one, *_ in beam(step, begin, memory, Bounds(mark, longest), SCORING, width=width):
-                yield Written(list(one.tokens), one.log_probability, one.is_finished)
+            yield from writer(step, torch.full((len(features),), mark), memory)
 
 
 def look_again(
-    network: Captioner, mark: int, features: NDArray[np.floating[Any]], captions: list[list[int]]
+    network: Captioner,
+    mark: int,
+    features: NDArray[np.floating[Any]],
+    captions: Sequence[Sequence[int]],
 ) -> list[NDArray[np.float32]]:
     """Where the network looks for each word of captions, by reading them.
 
@@ -96,11 +95,11 @@ def never_written(tokens: Tokens) -> list[int]:
     return [number for number, word in enumerate(tokens.words) if word in (UNKNOWN, END_OF_LINE)]
 
 
-def to_text(tokens: Tokens, words: list[int]) -> str:
+def to_text(tokens: Tokens, words: Sequence[int]) -> str:
     """The caption that words or pieces spell."""
     return tokens.decode(words).strip()
 
 
-def to_pieces(tokens: Tokens, words: list[int]) -> list[str]:
+def to_pieces(tokens: Tokens, words: Sequence[int]) -> list[str]:
     """Each word or piece by itself, as it is shown beside where the network looked."""
     return [tokens.decode([word]).strip() for word in words]

@@ -106,7 +106,7 @@ def measure_attention(
     some = captioned.take(places)
     found = [
         SeenPicture(
-            one.caption or "(no words)",
+            one.captions[0] or "(no words)",
             one.words,
             one.maps,
             shrink(read_picture(picture), SIDE),
@@ -122,9 +122,9 @@ def measure_attention(
 
 
 def _facts(one: captioning.Prediction, picture: Source, captions: Sequence[str]) -> dict[str, str]:
-    written = one.caption or "(no words)"
+    written = one.captions[0] or "(no words)"
     return {
-        "written": written if one.is_finished else f"{written} … (not finished)",
+        "written": written if one.found[0].is_finished else f"{written} … (not finished)",
         "references" if len(captions) > 1 else "reference": " / ".join(map(clean, captions)),
         "picture": Path(name_of(picture)).name,
     }

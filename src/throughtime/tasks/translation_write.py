@@ -12,8 +12,8 @@ from torch import Tensor
 
 from throughtime.data.buckets import pad
 from throughtime.data.byte_pairs import BytePairs
-from throughtime.decode import Bounds, Hypothesis, Scoring, beam, draw
-from throughtime.errors import OptionError
+from throughtime.decode import Hypothesis
+from throughtime.tasks.decoding import Writer
 from throughtime.tasks.decoding_options import Decoding
 from throughtime.tasks.translation_network import Memory, Translator
 
@@ -45,22 +45,22 @@ class Reader:
         Raises:
             OptionError: an option is out of its range, or coverage counts without attention.
         """
-        if how.coverage_penalty and self.network.options.attention == "none":
-            raise OptionError(
-                f"coverage_penalty must come with a network that has attention, got "
-                f"{how.coverage_penalty} for one without; leave it out."
-            )
-        bounds = Bounds(
-            self.marks[1], how.longest or longest, how.shortest or 0, how.block_ngrams or 0
+        writer = Writer(
+            how,
+            self.marks[1],
+            longest=longest,
+            width=self.network.options.beam,
+            length_penalty=LENGTH_PENALTY,
+            attends=self.network.options.attention != "none",
         )
-        generator = torch.Generator().manual_seed(1 if how.seed is None else how.seed)
         order = np.argsort([len(pieces) for pieces in sources], kind="stable")
         found: dict[int, list[Hypothesis]] = {}
         with torch.inference_mode():
             for first in range(0, len(order), AT_ONCE):
                 rows = order[first : first + AT_ONCE].tolist()
                 memory = self._look([sources[i] for i in rows])
-                found |= zip(rows, self._decode(memory, bounds, how, generator), strict=True)
+                begin = torch.full((len(rows),), self.marks[1])
+                found |= zip(rows, writer(self._step, begin, memory), strict=True)
         return [found[row] for row in range(len(sources))]
 
     def look_again(self, source: NDArray[np.int64], target: Sequence[int]) -> NDArray[np.float32]:
@@ -80,27 +80,6 @@ class Reader:
 
     def _look(self, sources: Sequence[NDArray[np.int64]]) -> Memory:
         return self.network.look(*pad([np.append(pieces, self.marks[0]) for pieces in sources]))
-
-    def _decode(
-        self, memory: Memory, bounds: Bounds, how: Decoding, generator: torch.Generator
-    ) -> list[list[Hypothesis]]:
-        begin = torch.full((len(memory.values),), self.marks[1])
-        if how.temperature is not None:
-            drawn = draw(
-                self._step,
-                begin,
-                memory,
-                bounds,
-                temperature=how.temperature,
-                top_k=how.top_k,
-                top_p=how.top_p,
-                generator=generator,
-            )
-            return [[one] for one in drawn]
-        penalty = LENGTH_PENALTY if how.length_penalty is None else how.length_penalty
-        scoring = Scoring(penalty, how.coverage_penalty or 0.0)
-        width, best = how.beam or self.network.options.beam, how.best or 1
-        return beam(self._step, begin, memory, bounds, scoring, width=width, best=best)
 
     def _step(self, tokens: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         o, _, memory = self.network.read(tokens, memory)
