@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from throughtime.data.dates import dates
+from throughtime.data.drawn_pairs import dates, reversals
 from throughtime.data.parallel import read_parallel, read_sentences
 from throughtime.errors import DataError
 
@@ -74,6 +74,13 @@ def test_columns_that_are_not_there_are_refused(tmp_path):
     table.write_text('{"en": 3, "de": "x"}\n')
     with pytest.raises(DataError, match="text in every row of en, 1 of 1 have none"):
         read_sentences(str(table), "en")
+
+
+def test_reversals_read_backwards_are_their_sources():
+    found = reversals(400, seed=2)
+    assert [letters[::-1] for letters in found.targets] == found.sources
+    assert {len(letters) for letters in found.sources} == set(range(3, 13))
+    assert found.sources == reversals(400, seed=2).sources != reversals(400, seed=3).sources
 
 
 def test_dates_are_those_of_the_calendar():

@@ -13,7 +13,7 @@ from torch import Tensor
 from throughtime import record
 from throughtime.bptt import Carry
 from throughtime.data.buckets import Buckets
-from throughtime.data.dates import dates
+from throughtime.data.drawn_pairs import DRAWN
 from throughtime.data.parallel import Parallel, read_parallel
 from throughtime.errors import DataError, RunError
 from throughtime.generators import seed_generators
@@ -64,7 +64,7 @@ WATCHED, CHOSEN_BY = "nats_per_token", "chrf"
 GREEDY = Decoding(beam=1)
 
 TESTED, TEST_SEED = 300, 1
-"""New dates that a run on dates is evaluated on, and what decides them."""
+"""New pairs that a run on drawn ones is evaluated on, and what decides them."""
 
 
 def train(options: TranslationOptions, out: Path, announce: Announce = print) -> Summary:
@@ -151,7 +151,7 @@ def evaluate(run: Path, paths: Sequence[str] = ()) -> Evaluation:
     Args:
         run: the run folder.
         paths: files as the run's own; none: those it chose its weights on, and for a run on
-            dates as many new ones.
+            drawn pairs on new ones.
 
     Raises:
         DataError: a file cannot be read.
@@ -162,7 +162,7 @@ def evaluate(run: Path, paths: Sequence[str] = ()) -> Evaluation:
     if paths:
         pairs = read_parallel(paths, text.source_column, text.target_column)
     elif not text.paths:
-        pairs = dates(TESTED, TEST_SEED)
+        pairs = DRAWN[text.drawn](TESTED, TEST_SEED)
     else:
         pairs = read_pairs(text, model.options.training.seed)[1]
     if not len(pairs):

@@ -26,6 +26,7 @@ Cell = Literal["lstm", "gru", "rnn", "none"]
 Attention = Literal["multiplicative", "additive", "none"]
 Bridge = Literal["dense", "none"]
 Pieces = Literal["shared", "apart"]
+Drawn = Literal["dates", "reversals"]
 Tied = Literal["none", "target", "all"]
 
 
@@ -34,7 +35,10 @@ class ParallelOptions:
     """Which pairs of sentences are read, and how."""
 
     paths: tuple[str, ...] = ()
-    """Two files a set, a sentence a line, or tables; none: dates and their ISO form."""
+    """Two files a set, a sentence a line, or tables; none: drawn pairs."""
+
+    drawn: Literal["dates", "reversals"] = "dates"
+    """What is drawn where no file is named: dates and their ISO form, or letters and backwards."""
 
     validation: tuple[str, ...] = ()
     """Files to choose the best weights on; without them, a share of the training pairs."""
@@ -61,6 +65,7 @@ class ParallelOptions:
         check_types(self)
         share("validation_share", self.validation_share)
         one_of("pieces", self.pieces, get_args(Pieces))
+        one_of("drawn", self.drawn, get_args(Drawn))
         at_least("vocabulary", self.vocabulary, 256)
         at_least("longest", self.longest, 1)
         for name in ("vocabulary", "longest"):

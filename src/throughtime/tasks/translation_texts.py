@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from throughtime.data.buckets import Buckets, pad
 from throughtime.data.byte_pairs import BytePairs
-from throughtime.data.dates import dates
+from throughtime.data.drawn_pairs import DRAWN
 from throughtime.data.parallel import Parallel, read_parallel
 from throughtime.data.split import hold_out
 from throughtime.data.tables import full_path
@@ -24,8 +24,8 @@ from throughtime.training.processes import Team
 
 ALONE = Team()
 
-DRAWN = 3000
-"""Dates that are drawn where no file is named."""
+COUNT = 3000
+"""Pairs that are drawn where no file is named."""
 
 
 class Vocabulary(NamedTuple):
@@ -127,7 +127,7 @@ class Timed(Dataset[Batch]):
 
 
 def read_pairs(options: ParallelOptions, seed: int) -> tuple[Parallel, Parallel]:
-    """What a run learns from and chooses by; dates where no file is named.
+    """What a run learns from and chooses by; drawn pairs where no file is named.
 
     Without files for it, the validation is a share of the training pairs drawn from the seed.
 
@@ -136,7 +136,10 @@ def read_pairs(options: ParallelOptions, seed: int) -> tuple[Parallel, Parallel]
         PackageError: what reads a table is not installed.
     """
     columns = options.source_column, options.target_column
-    training = read_parallel(options.paths, *columns) if options.paths else dates(DRAWN, 0)
+    if options.paths:
+        training = read_parallel(options.paths, *columns)
+    else:
+        training = DRAWN[options.drawn](COUNT, 0)
     if options.validation:
         return training, read_parallel(options.validation, *columns)
     learnt, held_out = hold_out(len(training), options.validation_share, seed)

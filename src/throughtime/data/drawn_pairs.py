@@ -1,8 +1,10 @@
-"""Drawn dates, as people write them and as ISO 8601 does: translation in its smallest form."""
+"""Drawn pairs, translation in its smallest form: dates and their ISO form, letters backwards."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -22,6 +24,9 @@ MONTHS = (
     "November",
     "December",
 )
+SHORTEST, LONGEST = 3, 12
+"""Letters of a drawn sequence."""
+
 FIRST, DAYS = date(1900, 1, 1), 73_000
 """The first day that is drawn, and how many there are: two hundred years."""
 
@@ -43,6 +48,30 @@ def dates(count: int, seed: int) -> Parallel:
     forms = draw.integers(5, size=count)
     sources = [_write(day, int(form)) for day, form in zip(days, forms, strict=True)]
     return Parallel(sources, [day.isoformat() for day in days])
+
+
+def reversals(count: int, seed: int) -> Parallel:
+    """Sequences of 3 to 12 small letters, and the same backwards.
+
+    Source: Sutskever, Vinyals and Le 2014, who read their sources so.
+
+    Args:
+        count: pairs, N.
+        seed: decides them.
+
+    Example:
+        >>> found = reversals(2, seed=0)
+        >>> found.sources, found.targets
+        (['jeklvjtmjov', 'xslvnky'], ['vojmtjvlkej', 'yknvlsx'])
+    """
+    draw = np.random.default_rng((seed, 37))
+    lengths = draw.integers(SHORTEST, LONGEST + 1, size=count)
+    sources = ["".join(draw.choice(list(ascii_lowercase), size=n)) for n in lengths]
+    return Parallel(sources, [letters[::-1] for letters in sources])
+
+
+DRAWN: dict[str, Callable[[int, int], Parallel]] = {"dates": dates, "reversals": reversals}
+"""What can be drawn, by name."""
 
 
 def _write(day: date, form: int) -> str:
