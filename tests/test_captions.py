@@ -185,6 +185,40 @@ def test_efficientnet_sees_the_same_alone_as_beside_others_and_has_a_stable_iden
     np.testing.assert_allclose(encoder.encode(pictures[1:2])[0], together[1], atol=1e-3)
 
 
+@pytest.fixture
+def vision_model(tmp_path):
+    """A folder as transformers keeps one, and the network in it: 4 x 4 places of 8 x 8 pixels."""
+    library = pytest.importorskip("transformers")
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = library.ViTConfig(**small, intermediate_size=8, image_size=32, patch_size=8)
+    network = library.ViTModel(config).eval()
+    network.save_pretrained(tmp_path / "model")
+    about = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}}
+    about |= {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+    (tmp_path / "model" / "preprocessor_config.json").write_text(json.dumps(about))
+    return tmp_path / "model", network
+
+
+def test_a_model_of_transformers_is_read_without_its_token_of_the_whole(vision_model):
+    folder, network = vision_model
+    encoder = open_encoder(f"transformers:{folder}")
+    assert (encoder.side, encoder.shape) == (32, (16, 16))
+    picture = np.random.default_rng(6).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    x = (torch.from_numpy(picture).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    with torch.no_grad():
+        expected = network(pixel_values=x).last_hidden_state[:, 1:]
+    np.testing.assert_allclose(encoder.encode(picture), expected, atol=1e-5)
+
+
+def test_a_model_of_transformers_that_is_pickled_or_absent_is_refused(vision_model, tmp_path):
+    folder, network = vision_model
+    torch.save(network.state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    for path in (folder, tmp_path / "none"):
+        with pytest.raises(OptionError, match="must be a vision model, loading it gives"):
+            open_encoder(f"transformers:{path}")
+
+
 def test_a_network_of_torchvision_is_read_before_its_pooling(monkeypatch):
     class Net(torch.nn.Sequential):
         def __init__(self):

@@ -116,7 +116,7 @@ def _open_transformers(name: str, model: str) -> Encoder:
     library = _import("transformers", name)
     try:
         processor = library.AutoImageProcessor.from_pretrained(model)
-        network = library.AutoModel.from_pretrained(model).eval()
+        network = library.AutoModel.from_pretrained(model, use_safetensors=True).eval()
     except (OSError, ValueError) as error:
         raise OptionError(
             f"{name} must be a vision model, loading it gives: {str(error).splitlines()[0]}; name "
