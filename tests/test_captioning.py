@@ -1,6 +1,7 @@
 """Captioning: what the network computes, runs that go on to the bit, commands as called."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tiny_runs import (
 
 from throughtime.data.pictures import read_picture
 from throughtime.data.words import UNKNOWN, Words
-from throughtime.errors import OptionError
+from throughtime.errors import DataError, OptionError, RunError
 from throughtime.tasks import captioning
 from throughtime.tasks.captioning_network import Captioner
 from throughtime.tasks.captioning_options import (
@@ -117,6 +118,54 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(folder, tmp_path, monkey
     captioning.resume(tmp_path / "run", quiet)
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
     assert weight_bytes(tmp_path / "run") == weight_bytes(tmp_path / "whole")
+
+
+def test_a_step_whose_loss_is_not_finite_is_replayed(folder, tmp_path, call):
+    options = tiny(folder, optimizer="sgd", lr=1e38, schedule="constant", clip=0.0)
+    with pytest.raises(RunError, match="must be finite"):
+        captioning.train(options, tmp_path / "run", quiet)
+    assert "yes, to the bit" in call("replay", tmp_path / "run").out
+
+
+@pytest.fixture
+def spoilt(folder):
+    """A list of four pictures with two captions each, one of them damaged."""
+    for name, grey in (("black", 0), ("white", 255)):
+        Image.fromarray(np.full((40, 60, 3), grey, np.uint8)).save(folder / f"{name}.png")
+    names = ["black.png", "white.png", "grey.png", "bad.jpg"]
+    lines = [
+        json.dumps({"image": name, "captions": [f"a thing in {name[:4]}", "nothing"]})
+        for name in names
+    ]
+    (folder / "spoilt.jsonl").write_text("\n".join(lines) + "\n")
+    return str(folder / "spoilt.jsonl")
+
+
+def of_list(folder, file, **text):
+    """Two epochs over a list, which also chooses the weights."""
+    options = tiny(folder)
+    text = {"paths": (file,), "validation": (file,), "encoder": "pixels", **text}
+    return replace(options, text=replace(options.text, **text))
+
+
+def test_pictures_that_are_damaged_are_refused_or_left_out_and_counted(folder, spoilt, tmp_path):
+    with pytest.raises(DataError, match=r"bad\.jpg .* 1 of 4 pictures cannot be read; --corrupt"):
+        captioning.train(of_list(folder, spoilt), tmp_path / "refused", quiet)
+    said = []
+    captioning.train(of_list(folder, spoilt, corrupt="skip"), tmp_path / "run", said.append)
+    (first,) = [line for line in said if line.startswith("Training")]
+    assert "6 captions of 3 pictures" in first and "2 pictures skipped" in first
+    found, known = captioning.evaluate(tmp_path / "run", [spoilt], quiet)
+    assert len(found.captions) == 3 and "bad.jpg" in "".join(known.skipped)
+
+
+def test_captions_of_pieces_have_no_unknown_word(folder, spoilt, tmp_path):
+    options = of_list(folder, spoilt, corrupt="skip", tokens="bpe", vocabulary=270)
+    captioning.train(options, tmp_path / "run", quiet)
+    found, _ = captioning.evaluate(tmp_path / "run", [spoilt], quiet)
+    assert found.unknown == 0 and len(found.captions) == 3
+    (one,) = captioning.predict(captioning.load(tmp_path / "run"), [str(folder / "grey.png")])
+    assert len(one.words) == len(one.found[0].tokens)
 
 
 def test_looking_again_reads_the_caption_that_was_written(folder):
