@@ -179,7 +179,8 @@ def _resolve(options: TranslationOptions) -> TranslationOptions:
     """The same options with every default filled in that is not known before a run."""
     set_threads(options.training)
     training = replace(options.training, threads=torch.get_num_threads())
-    return replace(options, text=with_full_paths(options.text), training=training)
+    text = replace(with_full_paths(options.text), vocabulary=options.text.vocabulary_size)
+    return replace(options, text=text, training=training)
 
 
 def _origin(pairs: tuple[Parallel, Parallel]) -> dict[str, object]:

@@ -55,11 +55,17 @@ class ParallelOptions:
     pieces: Literal["shared", "apart"] = "shared"
     """One vocabulary of byte-pair pieces for both languages, or one for each."""
 
-    vocabulary: int = 6000
-    """Most pieces of a vocabulary, the 256 bytes among them."""
+    vocabulary: int | None = None
+    """Most pieces of a vocabulary, the 256 bytes among them; without it 6,000, or 256 for drawn
+    pairs."""
 
     longest: int = 100
     """Pieces of a sentence; longer pairs are not learnt from, which is said, nor written."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """`vocabulary`, or what stands for it."""
+        return self.vocabulary or (6000 if self.paths else 256)
 
     def __post_init__(self) -> None:
         check_types(self)

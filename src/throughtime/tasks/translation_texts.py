@@ -24,7 +24,7 @@ from throughtime.training.processes import Team
 
 ALONE = Team()
 
-COUNT = 3000
+COUNT = 6000
 """Pairs that are drawn where no file is named."""
 
 
@@ -148,12 +148,11 @@ def read_pairs(options: ParallelOptions, seed: int) -> tuple[Parallel, Parallel]
 
 def build_vocabulary(pairs: Parallel, options: ParallelOptions) -> Vocabulary:
     """The pieces of a new run, counted in its training sentences."""
+    size = options.vocabulary_size
     if options.pieces == "shared":
-        both = _build([*pairs.sources, *pairs.targets], options.vocabulary)
+        both = _build([*pairs.sources, *pairs.targets], size)
         return Vocabulary(both, both)
-    return Vocabulary(
-        _build(pairs.sources, options.vocabulary), _build(pairs.targets, options.vocabulary)
-    )
+    return Vocabulary(_build(pairs.sources, size), _build(pairs.targets, size))
 
 
 def encode(pairs: Parallel, vocabulary: Vocabulary) -> Encoded:
