@@ -1,6 +1,7 @@
 """Small videos and lists of them, written for tests."""
 
 import json
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,6 +30,22 @@ def write_video(path, frames, rate=25, sound=False):
             for part in (found, None):
                 video.mux(tone.encode(part))
     return Path(path)
+
+
+MATRICES = {
+    90: (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30),
+    180: (-1 << 16, 0, 0, 0, -1 << 16, 0, 0, 0, 1 << 30),
+    270: (0, -1 << 16, 0, 1 << 16, 0, 0, 0, 0, 1 << 30),
+}
+"""Of a turn clockwise, as ISO 14496-12 writes it, row by row."""
+
+
+def note_rotation(path, degrees):
+    """Notes in an .mp4 file, as a phone does, that its frames are to be shown turned clockwise."""
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44  # behind version, times, number, length, layer, volume
+    content[matrix : matrix + 36] = struct.pack(">9i", *MATRICES[degrees])
+    path.write_bytes(content)
 
 
 def write_list(folder, rows, name="list.jsonl"):

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from clip_files import write_video
+from clip_files import note_rotation, write_video
 
 from throughtime.data.captioned import burn_in
 from throughtime.data.videos import is_features, iterate_frames, open_video, read_frames
@@ -114,6 +114,23 @@ def test_captions_are_in_their_frames_and_sound_and_times_stay(tmp_path):
             for video in (copy, source)
         )
     np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_video_that_is_to_be_shown_turned_is_read_and_copied_upright(tmp_path, degrees):
+    frames = np.zeros((3, 16, 32), np.uint8)
+    frames[:, :8, :8], frames[:, 8:, 16:] = 240, 120
+    path = write_video(tmp_path / "phone.mp4", frames)
+    note_rotation(path, degrees)
+    expected = np.rot90(frames, -degrees // 90, axes=(1, 2))
+    height, width = expected.shape[1:]
+    found = read_frames(path, width, height)
+    assert found.size == (width, height)
+    assert np.abs(found.pixels.astype(int) - expected).mean() < 6
+    burn_in(path, tmp_path / "copy.mp4", [""] * 3)
+    copy = read_frames(tmp_path / "copy.mp4", width, height)
+    assert copy.size == (width, height)
+    assert np.abs(copy.pixels.astype(int) - expected).mean() < 12
 
 
 def test_other_numbers_of_captions_and_a_copy_that_is_there_are_refused(tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from throughtime.data.videos import RATE, open_video
+from throughtime.data.videos import RATE, open_video, quarter_turns, upright_size
 from throughtime.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 def burn_in(source: Path, target: Path, captions: Sequence[str]) -> None:
     """Writes a copy of a video with a caption in each of its pictures; its sound is copied.
+
+    The pictures of the copy are upright.
 
     Args:
         source: the video.
@@ -54,8 +56,7 @@ def _copy(
     import av
 
     read = video.streams.video[0]
-    size = read.codec_context.width, read.codec_context.height
-    write = _add_stream(copy, *size, read.average_rate or Fraction(RATE))
+    write = _add_stream(copy, *_size_of(source), read.average_rate or Fraction(RATE))
     write.codec_context.time_base = read.time_base or 1 / Fraction(RATE)
     sounds = {sound: copy.add_stream_from_template(sound) for sound in video.streams.audio}
     number = 0
@@ -69,7 +70,8 @@ def _copy(
         for frame in packet.decode():
             if number == len(captions):
                 raise _unequal(source, captions)
-            captioned: Any = _caption(frame.to_image(), captions[number])
+            upright = frame.to_image().rotate(90 * quarter_turns(frame), expand=True)
+            captioned: Any = _caption(upright, captions[number])
             picture = av.VideoFrame.from_ndarray(np.asarray(captioned), format="rgb24")
             picture.pts, picture.time_base = frame.pts, frame.time_base
             copy.mux(write.encode(picture))
@@ -77,6 +79,14 @@ def _copy(
     if number != len(captions):
         raise _unequal(source, captions)
     copy.mux(write.encode(None))
+
+
+def _size_of(source: Path) -> tuple[int, int]:
+    """Width and height of a video's first picture, upright."""
+    with open_video(source) as video:
+        for frame in video.decode(video=0):
+            return upright_size(frame)
+    raise DataError(f"{source} must hold at least one frame, it holds none; leave it out.")
 
 
 def _add_stream(video: OutputContainer, width: int, height: int, rate: Fraction) -> VideoStream:

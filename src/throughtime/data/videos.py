@@ -33,7 +33,7 @@ class Frames:
     """When each frame begins, in seconds, and when the last one ends, [T + 1]."""
 
     size: tuple[int, int]
-    """Width and height before scaling; (I, 0) for features."""
+    """Width and height, upright, before scaling; (I, 0) for features."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Frame:
     """When it begins."""
 
     size: tuple[int, int]
-    """Width and height before scaling."""
+    """Width and height, upright, before scaling."""
 
 
 def is_features(path: str | os.PathLike[str]) -> bool:
@@ -131,7 +131,7 @@ def open_video(source: Path | IO[bytes]) -> Iterator[InputContainer]:
 def iterate_frames(
     video: InputContainer, width: int, height: int, name: object = "the standard input"
 ) -> Iterator[Frame]:
-    """The frames as they are decoded, grey, averaged down to a size.
+    """The frames as they are decoded, grey, upright, averaged down to a size.
 
     Args:
         video: as `open_video` gives it.
@@ -152,13 +152,27 @@ def iterate_frames(
                 "leave it out."
             )
         time = number / rate if frame.time is None else frame.time
-        yield Frame(to_grey(frame, width, height), time, (frame.width, frame.height))
+        yield Frame(to_grey(frame, width, height), time, upright_size(frame))
 
 
 def to_grey(frame: VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
-    """A frame in grey, every pixel the mean of those it covers, [Y, X]."""
-    scaled = frame.reformat(width=width, height=height, format="gray8", interpolation="AREA")
-    return scaled.to_ndarray().astype(np.uint8, copy=False)
+    """A frame in grey and upright, every pixel the mean of those it covers, [Y, X]."""
+    turns = quarter_turns(frame)
+    across, down = (height, width) if turns % 2 else (width, height)
+    scaled = frame.reformat(width=across, height=down, format="gray8", interpolation="AREA")
+    found: NDArray[Any] = np.rot90(scaled.to_ndarray(), turns)
+    return np.ascontiguousarray(found, dtype=np.uint8)
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """Turns by 90 degrees, counterclockwise, that make a frame upright, as a phone notes them."""
+    return round(frame.rotation / 90) % 4
+
+
+def upright_size(frame: VideoFrame) -> tuple[int, int]:
+    """Width and height of a frame once it is upright."""
+    size = frame.width, frame.height
+    return size[::-1] if quarter_turns(frame) % 2 else size
 
 
 def _read_features(path: Path) -> NDArray[np.float32]:

@@ -136,7 +136,7 @@ def read_clips(
     """
     listed = read_list(paths, options.clip_column, options.label_column)
     read = partial(read_frames, width=options.width, height=options.height)
-    kind = f"grey {options.width} x {options.height}"
+    kind = f"grey {options.width} x {options.height}, upright"
     if listed.paths and is_features(listed.paths[0]):
         kind = "features"
     folder = Path(options.cache) if options.cache else default_folder()
