@@ -81,9 +81,12 @@ def test_wrong_answers_can_be_shown_alone(page):
 
 def test_a_table_holds_what_each_word_adds_and_their_sum(page, report):
     page.locator("#saliency summary").first.click()
-    cells = page.locator("#saliency table").first.locator("td").all_inner_texts()
+    cells = page.locator("#saliency table").first.locator("td")
+    cells.first.wait_for()
     sent = report.saliency.texts[0].influence
-    assert [value(cell) for cell in cells] == pytest.approx([*sent, sent.sum()], rel=1e-3)
+    assert [value(cell) for cell in cells.all_inner_texts()] == pytest.approx(
+        [*sent, sent.sum()], rel=1e-3
+    )
 
 
 def test_the_arrow_keys_read_what_a_word_adds(page, report):
@@ -114,14 +117,21 @@ def test_a_map_fades_between_the_middles_of_its_places(page):
     assert lights[0] > lights[1] > lights[2]
 
 
+def opened_rows(part, count):
+    """The rows of a table that is made when it is opened."""
+    part.locator("summary").click()
+    rows = part.locator("tbody tr")
+    expect(rows).to_have_count(count)
+    return rows.all_inner_texts()
+
+
 def test_a_sentence_is_a_heat_map_of_written_over_read_pieces(page, report):
     page.get_by_label("Sentence").select_option(index=1)
     heat = chart(page, "attention.heat.0")
     expect(heat.locator(".xtick text")).to_have_text(["a", "grey", "cat", "."])
     expect(heat.locator(".ytick text")).to_have_text(["eine", "graue", "Katze"])
     expect(page.locator("#attention .looks")).to_be_hidden()
-    heat.locator("summary").click()
-    rows = heat.locator("tbody tr").all_inner_texts()
+    rows = opened_rows(heat, 3)
     assert [row.split("\t")[0] for row in rows] == ["eine", "graue", "Katze"]
     shown = [[value(cell) for cell in row.split("\t")[1:]] for row in rows]
     np.testing.assert_allclose(shown, report.attention.texts[0].weights, rtol=1e-3)
@@ -162,7 +172,5 @@ def test_a_frame_is_shown_with_the_greys_it_has(page, report):
 
 
 def test_a_table_holds_the_labels_of_every_frame(page):
-    page.locator("#labels summary").click()
-    rows = page.locator("#labels tbody tr").all_inner_texts()
-    assert len(rows) == 20
+    rows = opened_rows(page.locator("#labels"), 20)
     assert rows[8].split("\t")[:3] == ["8", "bar", "post"]
