@@ -211,6 +211,7 @@ def test_dates_are_learnt_to_the_last_digit(tmp_path):
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr("throughtime.tasks.translation_texts.COUNT", 1500)
     options = tiny(checkpoint_every=3, validate_every=4, sampling=0.5)
     translation.train(options, tmp_path / "whole", quiet)
     with monkeypatch.context() as patched, pytest.raises(Killed):
