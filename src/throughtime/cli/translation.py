@@ -72,7 +72,7 @@ def train_translation(
     Ctrl-C saves and stops; throughtime train --resume RUN goes on from there.
 
     Args:
-        paths: Pairs of sentences; none: drawn ones, learnt in two minutes.
+        paths: Pairs of sentences; none: drawn ones, learnt in minutes.
         out: New folder for the run. [default: runs/translation-DATE-TIME]
         config: YAML file of settings named like the flags, or the config.yaml of a run.
             A flag that is given wins over the file.
