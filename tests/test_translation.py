@@ -196,12 +196,13 @@ def test_scheduled_sampling_reads_what_was_drawn_as_the_training_goes_on():
     )
 
 
-def test_dates_are_learnt_to_the_last_digit(tmp_path):
+def test_dates_are_learnt_to_the_last_digit(tmp_path, monkeypatch):
+    monkeypatch.setattr("throughtime.tasks.translation_texts.COUNT", 3000)
     options = TranslationOptions(
         ParallelOptions(validation_share=0.0),
         TranslatorOptions("gru", 64, embedding=64, attention="additive", dropout=0.0),
         TranslationTraining(
-            batch=32, epochs=4, lr=0.005, warmup=20, threads=1, label_smoothing=0.0
+            batch=32, epochs=5, lr=0.008, warmup=20, threads=1, label_smoothing=0.0
         ),
     )
     translation.train(options, tmp_path / "run", quiet)
