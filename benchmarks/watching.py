@@ -3,24 +3,24 @@
     python benchmarks/watching.py
 
 A step is a forward and a backward pass over T = 100 steps, from a loss that looks at y, and an
-update by AdamW; `bare` is without the update. A tape keeps everything of the last kept step: of
-every step, or of every 50th; then 50 steps in a row are timed, each side beginning in turn. Two
-threads; ratios are medians of the rounds' own ratios.
+update by AdamW; `bare` is without the update. Blocks of steps of one and the same layer take turns,
+with a tape and without, either beginning every other time: ten steps of which the tape keeps every
+one, or 50 of which it keeps one. Two threads; ratios are medians of the rounds' own ratios.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 
 import throughtime as tt
-from throughtime.bench.compare import seconds, spread, take_turns
+from throughtime.bench.compare import seconds, spread
 
-STEPS, EVERY, ROUNDS = 100, 50, 10
+STEPS, ROUNDS, FEWEST, EVERY = 100, 16, 10, 50
 SIZES = [(1, 128), (32, 128), (32, 256)]
 KINDS: dict[str, Callable[..., Any]] = {
     "tt.RNN": tt.RNN,
@@ -30,57 +30,42 @@ KINDS: dict[str, Callable[..., Any]] = {
 }
 
 
-def step_of(layer: nn.Module, B: int, H: int, updates: bool) -> Callable[[], None]:
-    """A training step, with its update or without."""
-    x, dy = torch.randn(STEPS, B, H), torch.randn(STEPS, B, H)
+def ratios(layer: nn.Module, step: Callable[[], None], every: int) -> list[float]:
+    """How many times as long a block of steps takes with a tape that keeps every n-th, by round."""
+    count, found = max(every, FEWEST), []
+
+    def plain() -> None:
+        for _ in range(count):
+            step()
+
+    def watched() -> None:
+        with tt.watch(layer, tt.Keep(every=every)):
+            plain()
+
+    for prepare in (plain, watched):
+        prepare()  # the first calls of a layer prepare much that later ones find
+    for turn in range(ROUNDS):
+        sides = (plain, watched) if turn % 2 else (watched, plain)
+        first, second = (seconds(side, 1) for side in sides)
+        found.append(second / first if turn % 2 else first / second)
+    return found
+
+
+def cost(kind: str, B: int, H: int) -> tuple[float, list[list[float]]]:
+    """Milliseconds of a plain step, and the ratios of a row."""
+    layer, x, dy = KINDS[kind](H, H), torch.randn(STEPS, B, H), torch.randn(STEPS, B, H)
     optimizer = torch.optim.AdamW(layer.parameters())
 
-    def step() -> None:
+    def bare() -> None:
         optimizer.zero_grad()
         layer(x)[0].backward(dy)
-        if updates:
-            optimizer.step()
 
-    return step
+    def step() -> None:
+        bare()
+        optimizer.step()
 
-
-class Cost(NamedTuple):
-    """Milliseconds of a plain step, and the ratios of the ways of watching to it."""
-
-    plain_ms: float
-    every: list[float]
-    bare: list[float]
-    every_50th: list[float]
-
-
-def cost(kind: str, B: int, H: int) -> Cost:
-    """What watching adds to the steps of one layer."""
-    tapes = []
-
-    def side(every: int, updates: bool = True) -> Callable[[], None]:
-        layer = KINDS[kind](H, H)
-        if every:
-            tapes.append(tt.watch(layer, tt.Keep(every=every)))
-        return step_of(layer, B, H, updates)
-
-    plain = side(0)
-    whole = take_turns({"plain": plain, "watched": side(1)}, ROUNDS)
-    bare = take_turns({"plain": side(0, False), "watched": side(1, False)}, ROUNDS)
-    every, every_bare = (
-        [b / a for a, b in zip(times["plain"], times["watched"], strict=True)]
-        for times in (whole, bare)
-    )
-    some = side(EVERY)
-    some()  # the first of the kept ones
-    every_50th = [block_ratio(plain, some, r % 2 == 0) for r in range(ROUNDS)]
-    return Cost(1e3 * statistics.median(whole["plain"]), every, every_bare, every_50th)
-
-
-def block_ratio(plain: Callable[[], None], watched: Callable[[], None], is_first: bool) -> float:
-    """How many times as long 50 watched steps take as 50 plain ones, begun with either."""
-    sides = (watched, plain) if is_first else (plain, watched)
-    first, second = (seconds(side, EVERY) for side in sides)
-    return first / second if is_first else second / first
+    found = [ratios(layer, step, 1), ratios(layer, bare, 1), ratios(layer, step, EVERY)]
+    return 1e3 * statistics.median(seconds(step, 1) for _ in range(EVERY)), found
 
 
 def main() -> None:
@@ -89,9 +74,9 @@ def main() -> None:
     print("| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |")
     for kind in KINDS:
         for B, H in SIZES:
-            plain, *found = cost(kind, B, H)
-            watched = [f"{statistics.median(r):.3f} | {100 * spread(r):.0f}" for r in found]
-            print(f"| {kind} | {B} | {H} | {plain:.2f} | {' | '.join(watched)} |", flush=True)
+            plain_ms, found = cost(kind, B, H)
+            watched = [f"{statistics.median(r):.3f} | {100 * spread(r):.1f}" for r in found]
+            print(f"| {kind} | {B} | {H} | {plain_ms:.2f} | {' | '.join(watched)} |", flush=True)
 
 
 if __name__ == "__main__":
