@@ -3,15 +3,17 @@
     python benchmarks/watching.py
 
 A step is a forward and a backward pass over T = 100 steps, from a loss that looks at y, and an
-update by AdamW; `bare` is without the update. Blocks of steps of one and the same layer take turns,
-with a tape and without, either beginning every other time: ten steps of which the tape keeps every
-one, or 50 of which it keeps one. Two threads; ratios are medians of the rounds' own ratios.
+update by AdamW; `bare` is without the update. Two layers over the same parameters take turns, one
+of them watched: ten steps against ten where a tape keeps every step, in whose memory the next one
+goes; step against step, 50 of each, where it keeps one of 50. Told is the median of the rounds'
+ratios. Two threads, ten minutes.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,8 +22,9 @@ from torch import nn
 import throughtime as tt
 from throughtime.bench.compare import seconds, spread
 
-STEPS, ROUNDS, FEWEST, EVERY = 100, 16, 10, 50
-SIZES = [(1, 128), (32, 128), (32, 256)]
+STEPS, EVERY = 100, 50
+ROUNDS = {(1, 128): 40, (32, 128): 20, (32, 256): 10}
+"""By B and H = I: steps of 50 milliseconds scatter less than short ones, and last."""
 KINDS: dict[str, Callable[..., Any]] = {
     "tt.RNN": tt.RNN,
     "tt.LSTM": tt.LSTM,
@@ -30,42 +33,40 @@ KINDS: dict[str, Callable[..., Any]] = {
 }
 
 
-def ratios(layer: nn.Module, step: Callable[[], None], every: int) -> list[float]:
-    """How many times as long a block of steps takes with a tape that keeps every n-th, by round."""
-    count, found = max(every, FEWEST), []
-
-    def plain() -> None:
-        for _ in range(count):
-            step()
-
-    def watched() -> None:
-        with tt.watch(layer, tt.Keep(every=every)):
-            plain()
-
-    for prepare in (plain, watched):
-        prepare()  # the first calls of a layer prepare much that later ones find
-    for turn in range(ROUNDS):
-        sides = (plain, watched) if turn % 2 else (watched, plain)
-        first, second = (seconds(side, 1) for side in sides)
-        found.append(second / first if turn % 2 else first / second)
-    return found
+def ratio(sides: Sequence[Callable[[], None]], turns: int, steps: int, first: int) -> float:
+    """How many times as long the second side takes as the first, over so many turns of steps."""
+    times = [0.0, 0.0]
+    for turn in range(first, first + turns):
+        for side in (turn % 2, 1 - turn % 2):
+            times[side] += seconds(sides[side], steps)
+    return times[1] / times[0]
 
 
 def cost(kind: str, B: int, H: int) -> tuple[float, list[list[float]]]:
     """Milliseconds of a plain step, and the ratios of a row."""
-    layer, x, dy = KINDS[kind](H, H), torch.randn(STEPS, B, H), torch.randn(STEPS, B, H)
+    layer, twin = KINDS[kind](H, H), KINDS[kind](H, H)
+    for name, weight in layer.named_parameters():
+        setattr(twin, name, weight)
+    x, dy = torch.randn(STEPS, B, H), torch.randn(STEPS, B, H)
     optimizer = torch.optim.AdamW(layer.parameters())
 
-    def bare() -> None:
+    def bare(of: nn.Module) -> None:
         optimizer.zero_grad()
-        layer(x)[0].backward(dy)
+        of(x)[0].backward(dy)
 
-    def step() -> None:
-        bare()
+    def step(of: nn.Module) -> None:
+        bare(of)
         optimizer.step()
 
-    found = [ratios(layer, step, 1), ratios(layer, bare, 1), ratios(layer, step, EVERY)]
-    return 1e3 * statistics.median(seconds(step, 1) for _ in range(EVERY)), found
+    found = []
+    for run, every, turns, steps in ((step, 1, 1, 10), (bare, 1, 1, 10), (step, EVERY, EVERY, 1)):
+        with tt.watch(twin, tt.Keep(every=every)):
+            for _ in range(EVERY):  # a whole turn of the tape, in which memory finds its place
+                run(twin)
+            sides = partial(run, layer), partial(run, twin)
+            found.append([ratio(sides, turns, steps, first) for first in range(ROUNDS[B, H])])
+    times = [seconds(partial(step, layer), 1) for _ in range(EVERY)]
+    return 1e3 * statistics.median(times), found
 
 
 def main() -> None:
@@ -73,7 +74,7 @@ def main() -> None:
     print("| layer | B | H = I | plain, ms | every step | ± % | bare | ± % | every 50th | ± % |")
     print("| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |")
     for kind in KINDS:
-        for B, H in SIZES:
+        for B, H in ROUNDS:
             plain_ms, found = cost(kind, B, H)
             watched = [f"{statistics.median(r):.3f} | {100 * spread(r):.1f}" for r in found]
             print(f"| {kind} | {B} | {H} | {plain_ms:.2f} | {' | '.join(watched)} |", flush=True)
