@@ -223,16 +223,21 @@ class BackwardRun {
 
     // dz and da of this member's units from the gradients behind LayerNorm, whose rows are whole.
     APART void norm_gradients(Size i, Size row) {
-        const Size H = job.sizes.H, K = Cell::G * H;
-        for (Size r = 0; r < at.active(i); ++r) {
-            const Size kept = 2 * at.kept(i, r), n = (row + r) * da_stride;
-            for (int k : {0, 1}) {
-                norm_gradient<Cell>(
-                    (k == 0 ? dz : da) + n, sums.of_bias(k), sums.of_gain(k),
-                    (k == 0 ? out_z : out_a) + r * da_stride, job.normalised + (kept + k) * K,
-                    weights + packed.at_gains + k * K, job.scales[kept + k], states.units, H);
-            }
-        }
+        const Size active = at.active(i), K = Cell::G * job.sizes.H;
+        const auto of = [&](Size r) -> NormedRow<Real> {
+            const Size kept = 2 * at.kept(i, r), to = (row + r) * da_stride, out = r * da_stride;
+            return {{dz + to, da + to},
+                    {out_z + out, out_a + out},
+                    job.normalised + kept * K,
+                    job.scales + kept};
+        };
+        const auto take = [&]<int num>(const NormedRow<Real>(&rows)[num]) {
+            norm_gradients_of<Cell>(rows, sums.of_norm(), weights + packed.at_gains, states.units,
+                                    job.sizes.H);
+        };
+        Size r = 0;
+        for (; r + 2 <= active; r += 2) take({of(r), of(r + 1)});
+        if (r < active) take({of(r)});
     }
 
     // dh += mask * (da W_hh) for this member's units: the gradient of the state before step i.

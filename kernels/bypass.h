@@ -34,6 +34,17 @@ ALWAYS_INLINE void bypass(PartOfVector<Real> units, Real* to, Vec<Real> v) {
     units.store(to, v);
 }
 
+// Where neighbouring vectors are stored at different times: only a vector that is a line of its own
+// leaves at once, of others the line would go out in pieces.
+template <class Real, class Units>
+ALWAYS_INLINE void bypass_apart(Units units, Real* to, Vec<Real> v) {
+    if constexpr (vector_bytes == 64) {
+        bypass<Real>(units, to, v);
+    } else {
+        units.store(to, v);
+    }
+}
+
 // Comes before another thread is told that it may read them: no later store overtakes those before.
 inline void finish_bypass() {
 #if defined(__x86_64__)

@@ -10,6 +10,7 @@
 // touches is its own.
 #pragma once
 
+#include "bypass.h"
 #include "layernorm.h"
 #include "options.h"
 #include "pack.h"
@@ -101,6 +102,7 @@ class ForwardRun {
             }
             if (job.y_done) job.y_done->reach(blocks);
         }
+        if (normalises()) finish_bypass();
     }
 
   private:

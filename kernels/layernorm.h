@@ -10,6 +10,7 @@
 
 #include <cmath>
 
+#include "bypass.h"
 #include "pack.h"
 #include "step.h"
 
@@ -72,7 +73,7 @@ class RowNorm {
                     const Vec<Real> normalised = (v_g - mean) * scale_r;
                     store(to + r * P::width + column,
                           load(gain + weight) * normalised + load(bias + weight));
-                    if (kept) units.store(kept + g * H + u, normalised);
+                    if (kept) bypass_apart<Real>(units, kept + g * H + u, normalised);
                 });
             }
         });
@@ -98,27 +99,56 @@ class RowNorm {
     Real* moments;            // [rows, 2] mean and 1 / sigma
 };
 
-// The gradient of one product of a row: to [G, H] from `out`, that of gain * v^ + bias, for the
-// units from begin to end, and added to those of bias and gain; all are [G, H] but the scale, 1 /
-// sigma.
-template <class Cell, class Real>
-void norm_gradient(Real* to, Real* dbias, Real* dgain, const Real* out, const Real* normalised,
-                   const Real* gain, Real scale, Share units, Size H) {
-    constexpr Size G = Cell::G;
-    Vec<Real> along_one{}, along_row{};
-    for_units<Real>(0, G * H, [&](auto whole, Size k) {
-        const Vec<Real> weighted = whole.load(gain + k) * whole.load(out + k);
-        along_one += weighted;
-        along_row += weighted * whole.load(normalised + k);
+// A row whose gradient is taken, of both products, W_ih x (0) and W_hh h (1).
+template <class Real>
+struct NormedRow {
+    Real* to[2];             // [G, H] written: dv
+    const Real* out[2];      // [G, H] the gradient of gain * v^ + bias
+    const Real* normalised;  // [2, G, H] v^
+    const Real* scales;      // [2] 1 / sigma
+};
+
+// The gradients of rows, and added to `sums` [4, G, H] those of the biases of both products and of
+// their gains, for the units from begin to end; gains [2, G, H].
+template <class Cell, class Real, int num>
+void norm_gradients_of(const NormedRow<Real> (&rows)[num], Real* sums, const Real* gains,
+                       Share units, Size H) {
+    const Size K = Cell::G * H;
+    Vec<Real> along_one[num][2] = {}, along_row[num][2] = {};
+    for_units<Real>(0, K, [&](auto whole, Size k) {
+        repeat<2 * num>([&](auto n) __attribute__((always_inline)) {
+            constexpr int of = n / num, r = n % num;
+            const Vec<Real> d = whole.load(rows[r].out[of] + k);
+            const Vec<Real> weighted = whole.load(gains + of * K + k) * d;
+            along_one[r][of] += weighted;
+            along_row[r][of] += weighted * whole.load(rows[r].normalised + of * K + k);
+        });
     });
-    const Real mean = across<Real>(along_one) / Real(G * H);
-    const Real slope = across<Real>(along_row) / Real(G * H);
-    for (Size k = 0; k < G * H; k += H) {
+    Real mean[num][2], slope[num][2];
+    for (int r = 0; r < num; ++r) {
+        for (int of : {0, 1}) {
+            mean[r][of] = across<Real>(along_one[r][of]) / Real(K);
+            slope[r][of] = across<Real>(along_row[r][of]) / Real(K);
+        }
+    }
+    for (Size k = 0; k < K; k += H) {
         for_units<Real>(k + units.begin, k + units.end, [&](auto some, Size n) {
-            const Vec<Real> d = some.load(out + n), v = some.load(normalised + n);
-            some.store(to + n, scale * (some.load(gain + n) * d - mean - v * slope));
-            add(some, dbias + n, d);
-            add(some, dgain + n, Vec<Real>(d * v));
+            repeat<2>([&](auto of) __attribute__((always_inline)) {
+                Real *bias = sums + of * K + n, *gain = bias + 2 * K;
+                Vec<Real> dbias = some.load(bias), dgain = some.load(gain);
+                repeat<num>([&](auto r) __attribute__((always_inline)) {
+                    const NormedRow<Real>& row = rows[r];
+                    const Vec<Real> d = some.load(row.out[of] + n);
+                    const Vec<Real> v = some.load(row.normalised + of * K + n);
+                    const Vec<Real> weighted = some.load(gains + of * K + n) * d;
+                    some.store(row.to[of] + n,
+                               row.scales[of] * (weighted - mean[r][of] - v * slope[r][of]));
+                    dbias += d;
+                    dgain += d * v;
+                });
+                some.store(bias, dbias);
+                some.store(gain, dgain);
+            });
         });
     }
 }

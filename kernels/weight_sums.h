@@ -163,11 +163,10 @@ class WeightSums {
         for (Real* of : {to.bias_ih, to.bias_hh, to.norm_ih, to.norm_hh}) write_rows(of, Cell::G);
     }
 
-    // [Q, H] and [G, H] sums over the block: of peepholes, and with LayerNorm of the biases and the
-    // gains of W_ih x (0) or W_hh h (1).
+    // Sums over the block: [Q, H] of peepholes, and with LayerNorm [4, G, H] of the biases of W_ih
+    // x and W_hh h and of their gains.
     Real* of_peepholes() const { return by_unit; }
-    Real* of_bias(Size which) const { return by_unit + (Cell::Q + which * Cell::G) * H; }
-    Real* of_gain(Size which) const { return of_bias(2 + which); }
+    Real* of_norm() const { return by_unit + Cell::Q * H; }
 
     Real *dh_fresh, *dc_fresh;  // [P], [H] gradients of the state that resets begin with
 
