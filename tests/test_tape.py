@@ -227,6 +227,47 @@ def test_every_second_step_is_kept_and_the_last_two_stay():
     assert [float(recording.layers[0].x) for recording in kept] == [4, 6]
 
 
+def goes_back(layer, steps=T, **rows):
+    layer(torch.randn(steps, B, I), **rows)[0].sum().backward()
+
+
+@pytest.mark.parametrize("steps", [T, T + 1])
+@each_kind_of_rows
+def test_gradients_lie_where_those_of_a_forgotten_call_did(rows, steps):
+    layer = tt.LSTM(I, H, num_layers=2)
+    with tt.watch(layer) as tape:
+        goes_back(layer, steps)
+        torch.manual_seed(0)
+        goes_back(layer, **rows)
+    with tt.watch(layer) as fresh:
+        torch.manual_seed(0)
+        goes_back(layer, **rows)
+    assert tape[""].equals(fresh[""])
+
+
+def test_gradients_that_somebody_asked_for_stay():
+    layer = tt.LSTM(I, H)
+    with tt.watch(layer) as tape:
+        goes_back(layer)
+        shown, recording = tape[""], tape.recording()
+        before = shown.copy(deep=True)
+        goes_back(layer)
+        assert not tape[""].equals(before)
+    assert shown.equals(before)
+    assert np.array_equal(
+        recording.layers[0].dstates.c[:, :, 0], before.dc.isel(layer=0, direction=0)
+    )
+
+
+def test_gradients_that_another_tape_keeps_stay():
+    layer = tt.LSTM(I, H)
+    with tt.watch(layer, tt.Keep(last=2)) as keeper, tt.watch(layer), tt.watch(layer) as seen:
+        goes_back(layer)
+        before = seen[""]
+        goes_back(layer)
+    assert keeper.dataset(call=-2).equals(before)
+
+
 def test_a_step_is_a_forward_call_of_the_model_however_often_it_calls_a_layer():
     class Twice(nn.Module):
         def __init__(self):

@@ -58,6 +58,8 @@ class LayerRecording:
             cells = [_copy(cell, "weights" in what) for cell in seen.cells]
         self._seen = seen._replace(cells=cells, x=seen.x.detach(), start=start)
         self._inside: Inside | None = None
+        if self._adjoints is not None:
+            self._adjoints.num_holders += 1
         self._kept = [self._seen.x, *seen.trace.kept] if len(what) == len(PARTS) else self._sift()
         self._versions = self._count_changes()
 
@@ -118,6 +120,17 @@ class LayerRecording:
     def has_gradients(self) -> bool:
         """Whether a backward pass went through the call."""
         return self._adjoints is not None and self._adjoints.are_known
+
+    def give_up(self) -> Tensor | None:
+        """Forgets the gradients and leaves their memory, if nobody else keeps them."""
+        if self._adjoints is None or self._adjoints.num_holders > 1:
+            return None
+        return self._adjoints.kernel.give_up()
+
+    def take_over(self, memory: Tensor | None) -> None:
+        """Has the gradients put where those of a forgotten call were."""
+        if self._adjoints is not None:
+            self._adjoints.kernel.memory = memory
 
     @property
     def valid(self) -> Tensor | None:

@@ -36,6 +36,8 @@ class Tape:
         self._next: dict[str, int] = {}  # the step after the last one of a module
         self._is_inside = False  # a forward call of the model
         self._recordings: dict[str, list[Recording]] = {}
+        self._shown: dict[str, int] = {}  # the step of the last recording that somebody asked for
+        self._spare: dict[str, list[Tensor | None]] = {}  # memory for the gradients to come
         self._endings: list[Callable[[], None]] = []
         unknown = []
         for name, module in model.named_modules():
@@ -113,7 +115,10 @@ class Tape:
                 f"name must be one of {', '.join(map(repr, names))}, got {name!r}; name the module "
                 "to look at."
             )
-        return tuple(self._recordings[name])
+        found = tuple(self._recordings[name])
+        if found:
+            self._shown[name] = found[-1].step
+        return found
 
     def recording(self, name: str | None = None, call: int = -1) -> Recording:
         """One call of a module, as tensors.
@@ -173,13 +178,23 @@ class Tape:
         if step % self._keep.every:
             return False
         if self._keep.last is not None:  # before it runs, which can use the memory
-            found, oldest = self._recordings[name], step - (self._keep.last - 1) * self._keep.every
-            found[:] = [recording for recording in found if recording.step >= oldest]
+            self._forget(name, step - (self._keep.last - 1) * self._keep.every)
         return True
+
+    def _forget(self, name: str, oldest: int) -> None:
+        """Lets go of what a module did before a step, but for memory that only the tape knows."""
+        found = self._recordings[name]
+        old = [recording for recording in found if recording.step < oldest]
+        found[:] = found[len(old) :]
+        if old:
+            unseen = [recording for recording in old if recording.step > self._shown.get(name, -1)]
+            self._spare[name] = [own.give_up() for recording in unseen for own in recording.layers]
 
     def add(self, name: str, seen: Sequence[Watched], order: Tensor | None) -> None:
         """Keeps one call of a module."""
         layers = [LayerRecording(layer, order, self._keep.what) for layer in seen]
+        for layer, memory in zip(layers, self._spare.pop(name, ()), strict=False):
+            layer.take_over(memory)
         self._recordings[name].append(Recording(name, self._next[name] - 1, layers))
 
 

@@ -19,9 +19,11 @@ class Adjoints:
     Attributes:
         kernel: what the kernel handed out, if the layer ran there.
         notes: of each direction what its loop noted, if it ran there.
+        num_holders: how many keep them.
     """
 
     def __init__(self) -> None:
+        self.num_holders = 0
         self.kernel = native.Adjoints()
         self.notes: list[StepNotes] = []
         self._dy: Tensor | None = None  # of the loop

@@ -34,12 +34,14 @@ class Adjoints:
     Attributes:
         dy: what came to y, dL/dh_t without the part through later steps, in the layout of y; None
             where nothing did.
+        memory: where the next backward pass puts its numbers, if they fit; None for new memory.
     """
 
-    __slots__ = ("_call", "_numbers", "_sizes", "dy")
+    __slots__ = ("_call", "_numbers", "_sizes", "dy", "memory")
 
     def __init__(self) -> None:
         self.dy: Tensor | None = None
+        self.memory: Tensor | None = None
         self._call: Call | None = None
         self._numbers: Tensor | None = None  # dh, dc and dz one after the other
         self._sizes = (0, 0)
@@ -48,17 +50,25 @@ class Adjoints:
         self, call: Call, dy: Tensor | None, x: Tensor, weight_hh: Tensor
     ) -> tuple[int, int, int]:
         """Where a kernel is to write dh, dc and dz; it leaves padding alone."""
-        new = x.new_empty if call.rows.lengths is None else x.new_zeros
         self._call, self.dy, self._sizes = call, dy, sizes_of(call.kernel, weight_hh)
         dh, dc, dz = self._widths(call, math.prod(x.shape[:-1]) * call.num_directions)
         # memory that is new takes fewer pages in one piece than in three
-        self._numbers = new(dh + dc + dz)
+        memory, self.memory = self.memory, None
+        if memory is None or memory.dtype != x.dtype or len(memory) != dh + dc + dz:
+            memory = x.new_empty(dh + dc + dz)
+        self._numbers = memory if call.rows.lengths is None else memory.zero_()
         first, size = self._numbers.data_ptr(), x.element_size()
         return first, first + dh * size if dc else 0, first + (dh + dc) * size
 
+    def give_up(self) -> Tensor | None:
+        """Forgets all numbers, and leaves the memory where they were."""
+        memory = self.memory if self._numbers is None else self._numbers
+        self.clear()
+        return memory
+
     def clear(self) -> None:
         """Forgets all numbers."""
-        self.dy = self._numbers = None
+        self.dy = self._numbers = self.memory = None
 
     @property
     def dh(self) -> Tensor | None:
