@@ -11,6 +11,7 @@
 #include "bind_names.h"
 #include "bind_pointers.h"
 #include "bind_session.h"
+#include "bind_tensors.h"
 #include "dispatch.h"
 #include "interpreter.h"
 #include "lengths.h"
@@ -269,6 +270,7 @@ NB_MODULE(accepted_kernels, m) {
     m.def("measure_operations", &measure_operations, "threads"_a);
     m.def("measure_reading", &measure_reading, "bytes"_a, "threads"_a);
     bind_sessions(m);
+    bind_tensors(m);
     m.def("gradient_steps", [](Size B) { return block_steps(B, most_parts(B)); }, "B"_a);
     m.def("nonlinearities", &known_nonlinearities);
     m.def("variants", &known_variants);

@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from operator import is_
 from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout as drop
 
+from throughtime import native
 from throughtime.cells import AnyCell, Zoneout
 from throughtime.layers.checks import (
     check_projection,
@@ -73,6 +75,7 @@ class TorchLayer(Recurrent):
     has_projection = False
     state_fields: tuple[str, ...] = ("h",)
     weight_ih_l0: Tensor
+    _known: tuple[tuple[Any, ...], list[native.Steady]] = (), []  # weights, and cells over them
 
     def __init__(
         self,
@@ -221,7 +224,7 @@ class TorchLayer(Recurrent):
 
     def _cells_for(self, x: Tensor, rows: Rows) -> Sequence[Sequence[AnyCell]]:
         if not self.training or not (self.recurrent_dropout or any(self.zoneout)):
-            return self.cells()
+            return self._steady_cells()
         drawn = []
         for index, cells in enumerate(self._plain_cells()):
             if self.recurrent_dropout:
@@ -234,6 +237,28 @@ class TorchLayer(Recurrent):
                 cells = [Zoneout(c, keep) for c, keep in zip(cells, keeps, strict=True)]
             drawn.append(cells)
         return drawn
+
+    def _steady_cells(self) -> Sequence[Sequence[AnyCell]]:
+        """The cells of evaluation; the same ones until an attribute is set or a weight replaced."""
+        if torch.compiler.is_compiling():
+            return self.cells()
+        weights, known = tuple(self._parameters.values()), self._known
+        if len(weights) == len(known[0]) and all(map(is_, weights, known[0])):
+            return known[1]
+        cells = [native.Steady(directions) for directions in self.cells()]
+        is_whole = len(weights) == sum(map(len, chain(*self._weight_names)))
+        is_own = type(self).cells is TorchLayer.cells  # others may draw some
+        if is_whole and is_own and set(map(type, weights)) == {nn.Parameter}:
+            self._known = weights, cells
+        return cells
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name != "_known":
+            vars(self).pop("_known", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_known"}
 
     def _draw_keeps(self, x: Tensor, layer: int) -> list[tuple[Tensor | float, ...]]:
         """Who stays at every step, for each direction and field of the state."""

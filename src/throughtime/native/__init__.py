@@ -12,10 +12,12 @@ from throughtime.native import _kernels
 
 if TYPE_CHECKING:
     from throughtime.native.layer import refusal, run_layer, run_wave
+    from throughtime.native.steady import Steady
     from throughtime.native.steps import run_layer_steps
     from throughtime.native.sums import gradients_in_one_sum
 
 _HOME = {
+    "Steady": "steady",
     "gradients_in_one_sum": "sums",
     "refusal": "layer",
     "run_layer": "layer",
@@ -24,6 +26,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Steady",
     "gradient_steps",
     "gradients_in_one_sum",
     "refusal",

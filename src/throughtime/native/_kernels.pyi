@@ -17,8 +17,9 @@ The last takes its candidate of W_hn (r * h) + b_hn, the GRU of r * (W_hn h + b_
 
 Tensors are passed as addresses (`tensor.data_ptr()`), all of one type (float32, or float64 with
 `is_double`), contiguous, on the CPU; 0 stands for an optional tensor that is not there. Nothing
-is checked here but counts: the caller checks types, shapes and contiguity. The GIL is released
-meanwhile, and one layer may be called by several threads at once.
+is checked here but counts: the caller checks types, shapes and contiguity, for which
+`addresses_of`, `are_dense` and `are_alike` ask the tensors of a call faster than a loop in Python.
+The GIL is released meanwhile, and one layer may be called by several threads at once.
 """
 
 from collections.abc import Sequence as Several
@@ -248,6 +249,15 @@ def choose_wave_threads(cell: str, T: int, B: int, H: int, layers: int, most: in
 
 def choose_threads(cell: str, T: int, B: int, D: int, H: int, most: int) -> int:
     """How many threads are worth starting, from 1 to `most`, by the work of one step."""
+
+def addresses_of(tensors: Several[Any]) -> list[int]:
+    """Where torch's tensors begin; 0 for what is None."""
+
+def are_dense(tensors: Several[Any]) -> bool:
+    """Whether all that are not None are contiguous and have no sign left to apply."""
+
+def are_alike(tensors: list[Any], shapes: list[Any], dtype: Any) -> bool:
+    """Whether the tensors have these shapes and this type, on the CPU."""
 
 def gradient_steps(B: int) -> int:
     """Steps, counted from the last one, whose gradients of the weights are whole blocks of sums."""

@@ -12,7 +12,6 @@ from torch import Tensor
 from throughtime.native import _kernels
 from throughtime.native.layout import (
     Row,
-    addresses_of,
     by_direction,
     dense,
     fresh_states,
@@ -48,7 +47,7 @@ def forward(call: Call, row: Row, training: bool) -> tuple[Tensors, Tensors]:
     """
     results, saved, tensors, crossing, _ = _prepare(call, row, training)
     layer, weights, sequence, threads = crossing
-    layer.forward(weights, addresses_of(tensors), sequence, threads, *call.noise.shares)
+    layer.forward(weights, _kernels.addresses_of(tensors), sequence, threads, *call.noise.shares)
     return results, saved
 
 
@@ -82,7 +81,7 @@ def forward_wave(call: Call, layers: Sequence[Row]) -> list[Tensors] | None:
     _kernels.forward_wave(
         packed,
         addresses,
-        [addresses_of(own) for own in tensors],
+        [_kernels.addresses_of(own) for own in tensors],
         *(sequences[0], threads),
         *call.noise.shares,
     )
@@ -166,12 +165,12 @@ def backward(
         *(dy, dc, *pair(dfinals)),
         *(x, y, c, gates, *pair(starts), *fresh, noise.mask, *noise.keeps, normalised, scales),
     )
-    tensors = [*addresses_of(written), *left, *addresses_of(read)]
+    tensors = [*_kernels.addresses_of(written), *left, *_kernels.addresses_of(read)]
     layer, addresses, sequence, threads = _crossing(call, x, rows.batch(x), weights)
     place, adds = 0, False
     if sums is not None:
         place, adds = sums.place(layer.num_sums(rows.batch(x), call.normalises))
-    gradients = by_direction(call, addresses_of(dweights))
+    gradients = by_direction(call, _kernels.addresses_of(dweights))
     layer.backward(addresses, gradients, tensors, sequence, threads, place, adds, *noise.shares)
     if sums is None and rows.reset is not None:
         hand_out_fresh(call, dfresh, dweights)
@@ -203,8 +202,8 @@ class GradientSums:
         x = weights[0].new_empty(0, self.batch, weights[0].shape[1])
         dweights = [torch.empty_like(weight) for weight in weights]
         layer, addresses, sequence, threads = _crossing(call, x, self.batch, weights)
-        gradients = by_direction(call, addresses_of(dweights))
-        (kept,) = addresses_of([self.numbers])
+        gradients = by_direction(call, _kernels.addresses_of(dweights))
+        (kept,) = _kernels.addresses_of([self.numbers])
         layer.backward(addresses, gradients, [0] * 25, sequence, threads, kept, True)
         return dweights
 
@@ -217,11 +216,11 @@ def _crossing(
     (P, H), shape = sizes_of(kernel, weights[1]), x.shape
     T, tables = shape[0], _NO_TABLES
     if rows is not WHOLE:
-        T, tables = rows.num_steps(x), addresses_of(rows)
+        T, tables = rows.num_steps(x), _kernels.addresses_of(rows)
     sizes = (kernel.name, x.dtype, D, shape[-1], H, kernel.nonlinearity, P)
     return (
         packed_layer(weights[1], sizes),
-        by_direction(call, addresses_of(weights)),
+        by_direction(call, _kernels.addresses_of(weights)),
         _kernels.Sequence(T, B, False, *tables),
         _kernels.choose_threads(kernel.name, T, B, D, H, torch.get_num_threads()),
     )

@@ -13,12 +13,13 @@ from torch.autograd import forward_ad
 from torch.nn import Parameter
 
 from throughtime.cells import AnyCell, HiddenState, LSTMState, State
-from throughtime.native.checks import check_states, check_weights
+from throughtime.native.checks import check_states
 from throughtime.native.compiled import Kernel
 from throughtime.native.functions import Layer, LayerForward, with_states
 from throughtime.native.kernels import forward, forward_wave
 from throughtime.native.layout import Row
 from throughtime.native.operators import run_operator
+from throughtime.native.steady import Steady, call_of, refusal_of
 from throughtime.native.trace import Trace
 from throughtime.native.twins import (
     Call,
@@ -26,7 +27,6 @@ from throughtime.native.twins import (
     has_one_noise,
     inner_of,
     kernel_of,
-    noise_of,
     with_weights,
 )
 from throughtime.sequences import WHOLE, Rows
@@ -42,14 +42,9 @@ def refusal(cells: Sequence[AnyCell], x: Tensor, rows: Rows = WHOLE) -> str | No
         x: its input.
         rows: which steps the rows have, and where they begin afresh.
     """
-    kernel = kernel_of(cells[0])
-    if kernel is None:
-        return "this cell has no kernel"
-    if len(cells) > 1:
-        if any(kernel_of(cell) is not kernel for cell in cells):
-            return "the two directions have cells of different kinds"
-        if not has_one_noise(cells):
-            return "the two directions draw, or keep, in different shares"
+    reason = cells.refusal if isinstance(cells, Steady) else refusal_of(cells)
+    if reason is not None:
+        return reason
     if not x.is_cpu:
         return f"kernels run on the CPU, the input is on {x.device}"
     if x.dtype not in _DTYPES:
@@ -124,12 +119,10 @@ def prepare(
     Raises:
         ShapeError: as of `run_layer`.
     """
-    kernel = kernel_of(cells[0])
-    assert kernel is not None
-    kinds, weights = check_weights(cells, kernel, x, rows)
-    call = Call(kernel, len(cells), rows, kinds, noise_of(cells))
+    found = cells.call(x, rows) if isinstance(cells, Steady) else call_of(cells, x, rows)
+    call, weights = found
     if state is None:
-        return call, (x, *_NO_STATES[: kernel.num_states], *weights)
+        return call, (x, *_NO_STATES[: call.kernel.num_states], *weights)
     check_states(state, call, weights[1], x)
     return call, (x, *state, *weights)
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from throughtime.native import _kernels
 from throughtime.native.compiled import Kernel
 from throughtime.native.twins import FRESH, WEIGHTS, Call
 
@@ -17,10 +18,9 @@ Row = tuple[Tensor | None, ...]
 
 def dense(tensors: Sequence[Tensor | None]) -> Sequence[Any]:
     """The same numbers as they must lie behind pointers: in order, no sign left to apply."""
-    for tensor in tensors:
-        if tensor is not None and (not tensor.is_contiguous() or tensor.is_neg()):
-            return [None if t is None else t.contiguous().resolve_neg() for t in tensors]
-    return tensors
+    if _kernels.are_dense(tensors):
+        return tensors
+    return [None if t is None else t.contiguous().resolve_neg() for t in tensors]
 
 
 def pair(states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
@@ -81,8 +81,3 @@ def by_direction(call: Call, addresses: Sequence[int]) -> list[int]:
         for d in range(call.num_directions)
     ]
     return [own.get(kind, 0) for own in by_kind for kind in WEIGHTS]
-
-
-def addresses_of(tensors: Sequence[Tensor | None]) -> list[int]:
-    """Where the tensors begin; 0 for what is not there."""
-    return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
