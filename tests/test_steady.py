@@ -95,6 +95,15 @@ def test_another_type_is_seen():
     assert torch.equal(layer.double()(x.double())[0], twin.double()(x.double())[0])
 
 
+def test_a_weight_that_is_no_parameter_is_asked_for_at_every_call():
+    layer, x = tt.RNN(H, H), torch.randn(T, B, H)
+    layer.register_parameter("another", layer._parameters.pop("weight_hh_l0"))
+    vars(layer)["weight_hh_l0"] = torch.ones(H, H)
+    before, _ = layer(x)
+    vars(layer)["weight_hh_l0"] = torch.zeros(H, H)
+    assert not torch.equal(layer(x)[0], before)
+
+
 def test_weights_that_no_longer_fit_are_refused():
     layer = tt.LSTM(H, H)
     x = torch.randn(T, B, H)

@@ -246,9 +246,9 @@ class TorchLayer(Recurrent):
         if len(weights) == len(known[0]) and all(map(is_, weights, known[0])):
             return known[1]
         cells = [native.Steady(directions) for directions in self.cells()]
-        is_whole = len(weights) == sum(map(len, chain(*self._weight_names)))
-        is_own = type(self).cells is TorchLayer.cells  # others may draw some
-        if is_whole and is_own and set(map(type, weights)) == {nn.Parameter}:
+        names = {name for _, name in chain(*chain(*self._weight_names))}
+        is_whole = self._parameters.keys() == names and set(map(type, weights)) == {nn.Parameter}
+        if is_whole and type(self).cells is TorchLayer.cells:  # others may draw some
             self._known = weights, cells
         return cells
 
