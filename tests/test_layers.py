@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -189,6 +191,24 @@ def test_each_layer_compiles_into_one_graph(case, backend):
     expected = torch.autograd.grad(sum(o.sum() for o in flat(theirs(x))), [x, *theirs.parameters()])
     assert worst_error(flat(compiled(x)), flat(theirs(x))) < 1e-10
     assert worst_error(list(grads), list(expected)) < 1e-10
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "torch.compile(layer, backend='eager', fullgraph=True)(x)",
+        "torch.export.export(layer, (x,))",
+    ],
+)
+def test_a_layer_compiles_before_any_has_run(how):
+    made = "(tt.RNN(1, 1), tt.RNN(1, 1, nonlinearity='relu'), tt.LSTM(1, 1), tt.GRU(1, 1))"
+    script = f"""
+import torch, throughtime as tt
+x = torch.ones(2, 1, 1)
+for layer in {made}:
+    {how}
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 @each_case

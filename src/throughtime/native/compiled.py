@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -15,11 +14,10 @@ class Kernel:
     num_values: int  # S: values per unit and step that the backward pass reads
     has_cell_state: bool = False
     nonlinearity: str = "tanh"  # g of the cell elman
+    num_states: int = field(init=False)  # initial (and final) states: h, and c of an LSTM
 
-    @cached_property
-    def num_states(self) -> int:
-        """Initial (and final) states: h, and c of an LSTM."""
-        return 1 + self.has_cell_state
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "num_states", 1 + self.has_cell_state)
 
     @property
     def num_peepholes(self) -> int:
