@@ -56,6 +56,7 @@ bool are_dense(const nb::sequence& tensors) {
 
 bool are_alike(const nb::list& tensors, const nb::list& shapes, nb::handle dtype) {
     static const Name shape("shape"), dtype_name("dtype"), is_cpu("is_cpu");
+    if (tensors.size() != shapes.size()) return false;
     for (std::size_t k = 0; k < tensors.size(); ++k) {
         const nb::object tensor = tensors[k];
         if (!shape.of(tensor).equal(shapes[k]) || !dtype_name.of(tensor).is(dtype)) return false;

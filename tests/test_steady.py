@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import weakref
 
 import pytest
 import torch
@@ -153,3 +154,60 @@ def test_a_copy_begins_with_nothing(copied):
     assert torch.equal(layer(x)[0], before)
     assert not torch.equal(other(x)[0], before)
     assert len(pickle.dumps(layer)) == size
+
+
+def test_a_layer_without_parameters_of_its_own_runs_its_cells():
+    layer = tt.RNN(H, H, bias=False, residual=True, num_layers=2)
+    twin, x = copy.deepcopy(layer), torch.randn(T, B, H)
+    for name in list(layer._parameters):
+        parametrizations.weight_norm(layer, name)
+    assert torch.allclose(layer(x)[0], twin(x)[0], atol=1e-6)
+
+
+def test_cells_of_an_instance_are_asked_for_at_every_call():
+    layer, x = tt.RNN(H, H), torch.randn(T, B, H)
+    layer(x)
+    layer.cells = lambda: [[tt.RNN(H, H).cells()[0][0]]]
+    assert not torch.equal(layer(x)[0], layer(x)[0])
+
+
+@pytest.mark.usefixtures("fresh_compiler")
+def test_an_option_set_in_compiled_code_is_seen():
+    layer, x = tt.RNN(H, H), torch.randn(T, B, H)
+    before, _ = layer(x)
+
+    @torch.compile(fullgraph=True, backend="eager")
+    def change(x):
+        layer.nonlinearity = "relu"
+        return layer(x)[0]
+
+    found = change(x)
+    assert torch.equal(layer(x)[0], found)
+    assert not torch.equal(found, before)
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [lambda m: m.to("meta"), lambda m: [delattr(m, n) for n in list(m._parameters)]],
+    ids=["to", "delattr"],
+)
+def test_parameters_that_are_gone_take_no_memory(drop):
+    layer = tt.LSTM(H, H)
+    layer(torch.randn(T, B, H))
+    weight = weakref.ref(layer.weight_ih_l0)
+    drop(layer)
+    assert weight() is None
+
+
+def test_an_option_set_while_a_call_makes_its_cells_is_seen():
+    class Interrupted(tt.RNN):
+        def _cell(self, weights):
+            cell = super()._cell(weights)
+            if self.nonlinearity == "tanh":
+                self.nonlinearity = "relu"  # as another thread may
+            return cell
+
+    layer, x = Interrupted(H, H), torch.randn(T, B, H)
+    before, _ = layer(x)
+    assert layer.nonlinearity == "relu"
+    assert not torch.equal(layer(x)[0], before)

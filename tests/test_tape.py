@@ -259,6 +259,41 @@ def test_gradients_that_somebody_asked_for_stay():
     )
 
 
+def test_steps_that_count_anew_lose_nothing():
+    class Sometimes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = tt.RNN(I, H)
+
+        def forward(self, x, runs=True):
+            return self.layer(x)[0] if runs else x
+
+    model, x = Sometimes(), torch.randn(T, B, I)
+    with tt.watch(model, tt.Keep(last=3)) as tape:
+        for _ in range(3):
+            goes_back(model.layer)
+        model(x).sum().backward()
+        held = tape.recordings("layer")
+        assert [recording.step for recording in held] == [0, 1, 2, 0]
+        before = [recording.layers[0].dstates.h.clone() for recording in held]
+        for _ in range(10):
+            model(x, runs=False)
+        model(x).square().sum().backward()
+    for recording, expected in zip(held, before, strict=True):
+        assert torch.equal(recording.layers[0].dstates.h, expected)
+
+
+def test_gradients_taken_in_inference_mode_leave_their_memory_to_nobody():
+    layer = tt.LSTM(I, H)
+    with tt.watch(layer) as tape:
+        loss = layer(torch.randn(T, B, I))[0].sum()
+        with torch.inference_mode():
+            loss.backward()
+        layer.zero_grad()
+        goes_back(layer, lengths=[2] * B)
+    assert not np.isnan(tape[""].dh.isel(time=0)).any()
+
+
 def test_gradients_that_another_tape_keeps_stay():
     layer = tt.LSTM(I, H)
     with tt.watch(layer, tt.Keep(last=2)) as keeper, tt.watch(layer), tt.watch(layer) as seen:

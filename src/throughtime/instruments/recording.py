@@ -58,6 +58,7 @@ class LayerRecording:
             cells = [_copy(cell, "weights" in what) for cell in seen.cells]
         self._seen = seen._replace(cells=cells, x=seen.x.detach(), start=start)
         self._inside: Inside | None = None
+        self._is_shown = False
         if self._adjoints is not None:
             self._adjoints.num_holders += 1
         self._kept = [self._seen.x, *seen.trace.kept] if len(what) == len(PARTS) else self._sift()
@@ -121,9 +122,13 @@ class LayerRecording:
         """Whether a backward pass went through the call."""
         return self._adjoints is not None and self._adjoints.are_known
 
+    def show(self) -> None:
+        """Notes that somebody has it, and may hold its numbers from now on."""
+        self._is_shown = True
+
     def give_up(self) -> Tensor | None:
-        """Forgets the gradients and leaves their memory, if nobody else keeps them."""
-        if self._adjoints is None or self._adjoints.num_holders > 1:
+        """Forgets the gradients and leaves their memory, if nobody else can have them."""
+        if self._is_shown or self._adjoints is None or self._adjoints.num_holders > 1:
             return None
         return self._adjoints.kernel.give_up()
 

@@ -36,7 +36,6 @@ class Tape:
         self._next: dict[str, int] = {}  # the step after the last one of a module
         self._is_inside = False  # a forward call of the model
         self._recordings: dict[str, list[Recording]] = {}
-        self._shown: dict[str, int] = {}  # the step of the last recording that somebody asked for
         self._spare: dict[str, list[Tensor | None]] = {}  # memory for the gradients to come
         self._endings: list[Callable[[], None]] = []
         unknown = []
@@ -116,8 +115,9 @@ class Tape:
                 "to look at."
             )
         found = tuple(self._recordings[name])
-        if found:
-            self._shown[name] = found[-1].step
+        for recording in found:
+            for layer in recording.layers:
+                layer.show()
         return found
 
     def recording(self, name: str | None = None, call: int = -1) -> Recording:
@@ -185,16 +185,17 @@ class Tape:
         """Lets go of what a module did before a step, but for memory that only the tape knows."""
         found = self._recordings[name]
         old = [recording for recording in found if recording.step < oldest]
-        found[:] = found[len(old) :]
+        found[:] = [recording for recording in found if recording.step >= oldest]
         if old:
-            unseen = [recording for recording in old if recording.step > self._shown.get(name, -1)]
-            self._spare[name] = [own.give_up() for recording in unseen for own in recording.layers]
+            self._spare[name] = [layer.give_up() for recording in old for layer in recording.layers]
 
     def add(self, name: str, seen: Sequence[Watched], order: Tensor | None) -> None:
         """Keeps one call of a module."""
         layers = [LayerRecording(layer, order, self._keep.what) for layer in seen]
-        for layer, memory in zip(layers, self._spare.pop(name, ()), strict=False):
-            layer.take_over(memory)
+        spare = self._spare.pop(name, ())
+        if torch.is_grad_enabled():  # gradients are to come
+            for layer, memory in zip(layers, spare, strict=False):
+                layer.take_over(memory)
         self._recordings[name].append(Recording(name, self._next[name] - 1, layers))
 
 

@@ -75,7 +75,8 @@ class TorchLayer(Recurrent):
     has_projection = False
     state_fields: tuple[str, ...] = ("h",)
     weight_ih_l0: Tensor
-    _known: tuple[tuple[Any, ...], list[native.Steady]] = (), []  # weights, and cells over them
+    _age = 0  # how often an attribute was set
+    _known: tuple[int, tuple[Any, ...], list[native.Steady]] | None = None  # as of such an age
 
     def __init__(
         self,
@@ -242,23 +243,36 @@ class TorchLayer(Recurrent):
         """The cells of evaluation; the same ones until an attribute is set or a weight replaced."""
         if torch.compiler.is_compiling():
             return self.cells()
-        weights, known = tuple(self._parameters.values()), self._known
-        if len(weights) == len(known[0]) and all(map(is_, weights, known[0])):
-            return known[1]
+        known, age, weights = self._known, self._age, tuple(self._parameters.values())
+        if known is not None and known[0] == age and len(weights) == len(known[1]):
+            if all(map(is_, weights, known[1])):
+                return known[2]
         cells = [native.Steady(directions) for directions in self.cells()]
         names = {name for _, name in chain(*chain(*self._weight_names))}
         is_whole = self._parameters.keys() == names and set(map(type, weights)) == {nn.Parameter}
-        if is_whole and type(self).cells is TorchLayer.cells:  # others may draw some
-            self._known = weights, cells
+        is_own = getattr(self.cells, "__func__", None) is TorchLayer.cells  # others may draw some
+        vars(self)["_known"] = (age, weights, cells) if is_whole and is_own else None
         return cells
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name != "_known":
-            vars(self).pop("_known", None)
+        self._forget_cells()
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._forget_cells()
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        """What `to` and the like do to every parameter; some get others in their place."""
+        applied = super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]  # torch's own
+        self._forget_cells()
+        return applied
+
+    def _forget_cells(self) -> None:
+        vars(self).update(_age=self._age + 1, _known=None)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_known"}
+        return {name: own for name, own in vars(self).items() if name not in ("_age", "_known")}
 
     def _draw_keeps(self, x: Tensor, layer: int) -> list[tuple[Tensor | float, ...]]:
         """Who stays at every step, for each direction and field of the state."""

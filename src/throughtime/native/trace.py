@@ -64,7 +64,8 @@ class Adjoints:
         """Forgets all numbers, and leaves the memory where they were."""
         memory = self.memory if self._numbers is None else self._numbers
         self.clear()
-        return memory
+        # what was made in inference mode can not be used outside of it
+        return None if memory is None or memory.is_inference() else memory
 
     def clear(self) -> None:
         """Forgets all numbers."""
