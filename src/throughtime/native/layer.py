@@ -119,8 +119,7 @@ def prepare(
     Raises:
         ShapeError: as of `run_layer`.
     """
-    found = cells.call(x, rows) if isinstance(cells, Steady) else call_of(cells, x, rows)
-    call, weights = found
+    call, weights = cells.call(x, rows) if isinstance(cells, Steady) else call_of(cells, x, rows)
     if state is None:
         return call, (x, *_NO_STATES[: call.kernel.num_states], *weights)
     check_states(state, call, weights[1], x)
