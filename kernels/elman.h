@@ -33,9 +33,9 @@ struct Relu {
 template <class Function>
 struct Elman {
     using WithOptions = Elman;
-    static constexpr int G = 1, S = 0, Q = 0, UV = vector_registers / 8;
+    static constexpr int G = 1, S = 0, Q = 0, UV = has_few_registers ? 3 : 4;
     static constexpr int G_second = 0;
-    static constexpr bool projects = false, has_c = false, splits = false;
+    static constexpr bool projects = false, has_c = false, splits = false, prepares = false;
 
     template <class Units, class Real>
     ALWAYS_INLINE static Vec<Real> forward(Units, const Step<Real>& step) {
@@ -55,7 +55,7 @@ struct AnyElman {
     using WithOptions = AnyElman;
     static constexpr int G = 1, S = 1, Q = 0, UV = Elman<Tanh>::UV;
     static constexpr int G_second = 0;
-    static constexpr bool projects = false, has_c = false, splits = false;
+    static constexpr bool projects = false, has_c = false, splits = false, prepares = false;
 
     template <class Units, class Real>
     ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {

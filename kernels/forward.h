@@ -25,7 +25,6 @@ class ForwardRun {
     using P = ForwardPanel<Cell, Real>;
     using First = ForwardPanel<FirstGates<Cell>, Real>;
     using Second = ForwardPanel<Linear, Real>;
-    static constexpr Size panel_units = Cell::UV * lanes<Real>;
     static constexpr Size block_rows = 128;  // enough to read each weight rarely
     static constexpr Size wave_rows = 16;    // soon enough for who waits for y
 
@@ -38,6 +37,7 @@ class ForwardRun {
           options(job.keep_h, job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[d],
                   has_second<Cell>(job.sizes)),
           packed(packed_forward<Cell, Real>(job.sizes)),
+          panels(job.sizes.H),
           weights(job.packed + d * packed.elements) {
         const Sizes& sizes = job.sizes;
         const Size B = sizes.B, R = larger(B, block_rows), num = packed.panels_hh;
@@ -74,12 +74,11 @@ class ForwardRun {
             group = {0, 1, nullptr};
         }
         mine = share_of(num, group.index, group.count);
-        states.units = {mine.begin * panel_units, smaller(mine.end * panel_units, sizes.H)};
+        states.units = panels.units_of(mine);
         states.values = states.units;
         if (!has_second_product()) return;
         mine_second = share_of(packed.panels_second, group.index, group.count);
-        states.values = {mine_second.begin * Second::width,
-                         smaller(mine_second.end * Second::width, sizes.P)};
+        states.values = UnitPanels<Linear, Real>(sizes.P).units_of(mine_second);
     }
 
     Size elements() const { return used; }
@@ -118,12 +117,11 @@ class ForwardRun {
         });
         const Real* biases = weights + packed.at_bias_ih;
         for (Size p = mine.begin; p < mine.end; ++p) {
-            P::template with_columns<Cell::G>(
-                forward_columns<Cell, Real>(p, job.sizes.H), [&](auto used) {
-                    const Real* start = normalises() ? zeros : biases + p * P::width;
-                    used.multiply({z + p * z_panel, P::width}, {start, 0}, {x, x_stride},
-                                  weights + p * P::elements(I), block.rows, I);
-                });
+            P::template with_columns<Cell::G>(panels.columns(p), [&](auto used) {
+                const Real* start = normalises() ? zeros : biases + p * P::width;
+                used.multiply({z + p * z_panel, P::width}, {start, 0}, {x, x_stride},
+                              weights + p * P::elements(I), block.rows, I);
+            });
         }
         if (!normalises()) return;
         group.meet();
@@ -157,7 +155,7 @@ class ForwardRun {
     ALWAYS_INLINE void product_of_state(Real* out, const Real* start, Size i, Size p, Size active,
                                         bool single) {
         First::template multiply_step<FirstGates<Cell>::G>(
-            forward_columns<FirstGates<Cell>, Real>(p, job.sizes.H), single, {out, First::width},
+            panels.columns(p) / Cell::G * FirstGates<Cell>::G, single, {out, First::width},
             {start, 0}, {states.read[i % 2], states.stride},
             weights + packed.at_hh + p * First::elements(job.sizes.P), active, job.sizes.P);
     }
@@ -188,22 +186,24 @@ class ForwardRun {
 
     // The cell's arithmetic for panel p.
     ALWAYS_INLINE void unit_steps(Size i, Size p, Size active, Real* z_p) {
-        const Size first = p * panel_units;
-        for_units<Real>(first, smaller(first + panel_units, job.sizes.H), [&](auto units, Size u) {
-            for (Size r = 0; r < active; ++r) {
-                const Real* a_u = a + r * First::width + (u - first) * FirstGates<Cell>::G;
-                Real* z_u = z_p + r * P::width + (u - first) * Cell::G;
-                unit_step(units, i, r, u, a_u, z_u);
+        const auto [first, end] = panels.units_of(p);
+        for_units<Real>(first, end, [&, first = first](auto units, Size u) {
+            const auto step_of_row = [&](Size r) __attribute__((always_inline)) {
+                return step_of(i, r, u, a + r * First::width + (u - first) * FirstGates<Cell>::G,
+                               z_p + r * P::width + (u - first) * Cell::G);
+            };
+            for (Size r = 0; Cell::prepares && r < active; ++r) {
+                options.prepare(units, step_of_row(r), u);
             }
+            for (Size r = 0; r < active; ++r) finish_units(units, step_of_row(r), i, r, u);
         });
     }
 
-    // The same for a vector of units, u and following, of row r.
+    // The second half of it for a vector of units, u and following, of row r.
     template <class Units>
-    ALWAYS_INLINE void unit_step(Units units, Size i, Size r, Size u, const Real* a_u, Real* z_u) {
+    ALWAYS_INLINE void finish_units(Units units, const Step<Real>& step, Size i, Size r, Size u) {
         const Size H = job.sizes.H, kept = at.kept(i, r), state = r * states.stride + u;
-        const Step<Real> step = step_of(i, u, kept, state, a_u, z_u);
-        const Vec<Real> result = options.forward(units, step, kept * H + u, u);
+        const Vec<Real> result = options.forward(units, step, kept * H + u);
         if (has_second_product()) {
             const Size masks = at.state(r) * job.sizes.P + u;
             const bool is_masked = Cell::G_second > 0 && job.mask;
@@ -214,9 +214,8 @@ class ForwardRun {
         if (Cell::has_c && job.c) units.store(job.c + kept * H + u, units.load(step.c));
     }
 
-    ALWAYS_INLINE Step<Real> step_of(Size i, Size u, Size kept, Size state, const Real* a_u,
-                                     Real* z_u) const {
-        const Size H = job.sizes.H;
+    ALWAYS_INLINE Step<Real> step_of(Size i, Size r, Size u, Real* a_u, Real* z_u) const {
+        const Size H = job.sizes.H, kept = at.kept(i, r), state = r * states.stride + u;
         Step<Real> step{a_u, z_u, states.h[i % 2] + state, nullptr, nullptr, nullptr, H, job.g};
         if (Cell::has_c) step.c = states.c + state;
         if (job.gates) step.gates = job.gates + kept * Cell::S * H + u;
@@ -233,19 +232,19 @@ class ForwardRun {
     // h from the second product, W m + b, once all units of m are there.
     APART void second_half(Size i, Size row, Size active) {
         const Size H = job.sizes.H, values = job.sizes.P;
+        const UnitPanels<Linear, Real> values_in(values);
         group.meet();
         for (Size p = mine_second.begin; p < mine_second.end && active > 0; ++p) {
-            Second::multiply_step(
-                forward_columns<Linear, Real>(p, values), is_single(i), {a, Second::width},
-                {weights + packed.at_bias_second + p * Second::width, 0}, {m, states.stride},
-                weights + packed.at_second + p * Second::elements(H), active, H);
-            const Size first = p * Second::width;
-            for_units<Real>(first, smaller(first + Second::width, values), [&](auto units, Size u) {
+            Second::multiply_step(values_in.columns(p), is_single(i), {a, Second::width},
+                                  {weights + packed.at_bias_second + p * Second::width, 0},
+                                  {m, states.stride},
+                                  weights + packed.at_second + p * Second::elements(H), active, H);
+            const auto [first, end] = values_in.units_of(p);
+            for_units<Real>(first, end, [&, first = first](auto units, Size u) {
                 for (Size r = 0; r < active; ++r) {
-                    const Real* a_u = a + r * Second::width + u - first;
-                    const Size kept = at.kept(i, r), state = r * states.stride + u;
-                    const auto step = step_of(i, u, kept, state, a_u, z_at(row + r, u));
-                    const Size at_y = kept * values + u;
+                    Real* a_u = a + r * Second::width + u - first;
+                    const Size state = r * states.stride + u, at_y = at.kept(i, r) * values + u;
+                    const auto step = step_of(i, r, u, a_u, z_at(row + r, u));
                     keep_h(units, i, state, at_y, options.forward_second(units, step, at_y));
                 }
             });
@@ -254,7 +253,8 @@ class ForwardRun {
 
     // Where z of the gates of a vector of units is, in a row of the block.
     Real* z_at(Size row, Size u) const {
-        return z + u / panel_units * z_panel + row * P::width + u % panel_units * Cell::G;
+        const Size p = panels.panel_of(u), first = panels.units_of(p).begin;
+        return z + p * z_panel + row * P::width + (u - first) * Cell::G;
     }
 
     const Forward<Real>& job;
@@ -262,6 +262,7 @@ class ForwardRun {
     Group group;
     Options<Cell, Real, has_options> options;
     Packed packed;
+    UnitPanels<Cell, Real> panels;
     const Real* weights;          // packed, of this direction
     Share mine{}, mine_second{};  // panels
     States<Cell, Real, has_options> states;

@@ -10,22 +10,30 @@ struct GRU {
     using WithOptions = GRU;
     static constexpr int G = 3, S = 4, Q = 0, UV = 1;  // saved: r, u, n and a_n
     static constexpr int G_second = 0;
-    static constexpr bool projects = false, has_c = false, splits = true;
+    static constexpr bool projects = false, has_c = false, splits = true, prepares = true;
 
+    // u and the sum that n is made of wait in the places of a_u and a_n.
     template <class Units, class Real>
-    ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {
+    ALWAYS_INLINE static void prepare(Units units, const Step<Real>& step) {
         using V = Vec<Real>;
         const Size H = step.H;
         const V a_n = load(step.a + 2 * lanes<Real>);
         const V r = sigmoid(load(step.z) + load(step.a));
         const V u = sigmoid(load(step.z + lanes<Real>) + load(step.a + lanes<Real>));
-        const V n = tanh(load(step.z + 2 * lanes<Real>) + r * a_n);
+        store(step.a + lanes<Real>, u);
+        store(step.a + 2 * lanes<Real>, load(step.z + 2 * lanes<Real>) + r * a_n);
         if (step.gates) {
             units.store(step.gates, r);
             units.store(step.gates + H, u);
-            units.store(step.gates + 2 * H, n);
             units.store(step.gates + 3 * H, a_n);
         }
+    }
+
+    template <class Units, class Real>
+    ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {
+        using V = Vec<Real>;
+        const V u = load(step.a + lanes<Real>), n = tanh(load(step.a + 2 * lanes<Real>));
+        if (step.gates) units.store(step.gates + 2 * step.H, n);
         return (Real(1) - u) * n + u * units.load(step.h_before);
     }
 

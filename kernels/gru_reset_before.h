@@ -11,7 +11,7 @@ struct GRUResetBefore {
     using WithOptions = GRUResetBefore;
     static constexpr int G = 3, S = 3, Q = 0, UV = 1;  // saved: r, u, n
     static constexpr int G_second = 1;                 // m = r h_before
-    static constexpr bool projects = false, has_c = false, splits = false;
+    static constexpr bool projects = false, has_c = false, splits = false, prepares = false;
 
     // u waits in the place of z_u for the second half.
     template <class Units, class Real>

@@ -29,7 +29,6 @@ Real across(Vec<Real> v) {
 template <class Cell, class Real>
 class RowNorm {
     using P = ForwardPanel<Cell, Real>;
-    static constexpr Size panel_units = Cell::UV * lanes<Real>;
 
   public:
     RowNorm() = default;
@@ -61,8 +60,8 @@ class RowNorm {
     // saved(0), saved(1), ... [G, H], where that is not null.
     template <class Saved>
     void normalise(Real* to, const Real* v, Size p, Share rows, Size H, Saved saved) const {
-        const Size first = p * panel_units;
-        for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
+        const auto [first, end] = UnitPanels<Cell, Real>(H).units_of(p);
+        for_units<Real>(first, end, [&, first = first](auto units, Size u) {
             for (Size r = 0; r < rows.end - rows.begin; ++r) {
                 const Real mean = moments[2 * (rows.begin + r)], scale_r = scale(rows.begin + r);
                 Real* kept = saved(r);
@@ -84,8 +83,10 @@ class RowNorm {
     template <class Body>
     static Real mean_of(const Real* row, Size panel, Size H, Body body) {
         Vec<Real> sums[Cell::G] = {};
-        for (Size first = 0; first < H; first += panel_units, row += panel) {
-            for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
+        const UnitPanels<Cell, Real> panels(H);
+        for (Size p = 0; p < panels.count; ++p, row += panel) {
+            const auto [first, end] = panels.units_of(p);
+            for_units<Real>(first, end, [&, first = first](auto units, Size u) {
                 repeat<Cell::G>([&](auto g) __attribute__((always_inline)) {
                     sums[g] += body(units, load(row + (u - first) * Cell::G + g * lanes<Real>));
                 });

@@ -16,13 +16,15 @@ template <bool is_coupled, bool has_options = false>
 struct AnyLSTM {
     using WithOptions = AnyLSTM<is_coupled, true>;
     static constexpr int at_f = is_coupled ? 0 : 1, at_g = at_f + 1, at_o = at_f + 2;
-    static constexpr int G = at_o + 1, S = G, Q = at_f + 2, UV = 1;
+    static constexpr int G = at_o + 1, S = G, Q = at_f + 2;
+    static constexpr int UV = has_few_registers && G == 4 ? 3 : 1;
     static constexpr int peephole_f = at_f, peephole_o = at_f + 1;  // i comes first here too
     static constexpr int G_second = 0;
-    static constexpr bool projects = true, has_c = true, splits = false;
+    static constexpr bool projects = true, has_c = true, splits = false, prepares = true;
 
+    // c and o wait in the places of the pre-activations of g and o.
     template <class Units, class Real>
-    ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {
+    ALWAYS_INLINE static void prepare(Units units, const Step<Real>& step) {
         using V = Vec<Real>;
         const Size H = step.H;
         const auto pre_activation = [&](int gate) __attribute__((always_inline)) {
@@ -40,14 +42,21 @@ struct AnyLSTM {
         V sum_o = pre_activation(at_o);
         if (has_options && step.peepholes) sum_o += units.load(step.peepholes + peephole_o * H) * c;
         const V o = sigmoid(sum_o);
-        units.store(step.c, c);
+        store(step.a + at_g * lanes<Real>, c);
+        store(step.a + at_o * lanes<Real>, o);
         if (step.gates) {
             if (!is_coupled) units.store(step.gates, i);
             units.store(step.gates + at_f * H, f);
             units.store(step.gates + at_g * H, g);
             units.store(step.gates + at_o * H, o);
         }
-        return o * tanh(c);
+    }
+
+    template <class Units, class Real>
+    ALWAYS_INLINE static Vec<Real> forward(Units units, const Step<Real>& step) {
+        const Vec<Real> c = load(step.a + at_g * lanes<Real>);
+        units.store(step.c, c);
+        return load(step.a + at_o * lanes<Real>) * tanh(c);
     }
 
     template <class Units, class Real>

@@ -67,11 +67,20 @@ class Options {
         leaves_cell = leaves_cell && !dc && !dc_all;
     }
 
+    // The first half of `forward`.
+    template <class Units>
+    ALWAYS_INLINE void prepare(Units units, const Step<Real>& step, Size u) const {
+        if constexpr (Cell::prepares) {
+            if (is_plain()) return Cell::prepare(units, step);
+            prepare_with(units, step, u);
+        }
+    }
+
     // The step of the units u and following, `at` in the axes [N, D, H]: returns h, writes c.
     template <class Units>
-    ALWAYS_INLINE Vec<Real> forward(Units units, const Step<Real>& step, Size at, Size u) const {
+    ALWAYS_INLINE Vec<Real> forward(Units units, const Step<Real>& step, Size at) const {
         if (is_plain()) return Cell::forward(units, step);
-        return forward_with(units, step, at, u);
+        return forward_with(units, step, at);
     }
 
     // From dh (and dc) to dz, as the cell's own.
@@ -102,8 +111,13 @@ class Options {
     ALWAYS_INLINE bool is_plain() const { return !has_any || (Cell::G_second == 0 && leaves_cell); }
 
     template <class Units>
-    ALWAYS_INLINE Vec<Real> forward_with(Units units, Step<Real> step, Size at, Size u) const {
+    ALWAYS_INLINE void prepare_with(Units units, Step<Real> step, Size u) const {
         if (peepholes) step.peepholes = peepholes + u;
+        Optional::prepare(units, step);
+    }
+
+    template <class Units>
+    ALWAYS_INLINE Vec<Real> forward_with(Units units, const Step<Real>& step, Size at) const {
         Vec<Real> c_before{};
         if constexpr (Cell::has_c) c_before = units.load(step.c);
         const Vec<Real> h_new = Optional::forward(units, step);

@@ -11,7 +11,7 @@
 namespace throughtime {
 namespace {
 
-// One panel holds UV vectors of units, and of each all its gates.
+// One panel holds up to UV vectors of units, and of each all its gates.
 template <class Cell, class Real>
 using ForwardPanel = Panel<Real, Cell::G * Cell::UV>;
 
@@ -30,33 +30,64 @@ struct Linear {
     static constexpr int G = 1, UV = 2;
 };
 
-// Columns of panel p and those behind it: all gates of the vectors of units that are left.
+// The panels of a layer's units: of whole vectors of units, as evenly as these go, and an even
+// number of panels, as the number of threads is.
 template <class Cell, class Real>
-Size forward_columns(Size p, Size H) {
-    return Cell::G * rounded_up(H - p * Cell::UV * lanes<Real>, lanes<Real>);
-}
+struct UnitPanels {
+    explicit UnitPanels(Size H)
+        : H(H),
+          vectors(num_panels(H, lanes<Real>)),
+          count(smaller(vectors, rounded_up(num_panels(vectors, Cell::UV), 2))) {}
 
-// panels [·, K, UV, G, lanes] = weight [G, H, K], or 0 where that is null; those of
-// `share`
+    // Units of panels [begin, end), or of panel p.
+    Share units_of(Share panels) const {
+        return {vectors_before(panels.begin) * lanes<Real>,
+                smaller(vectors_before(panels.end) * lanes<Real>, H)};
+    }
+    Share units_of(Size p) const { return units_of({p, p + 1}); }
+
+    // All gates of panel p's units, and of those that fill up the last vector.
+    Size columns(Size p) const {
+        return Cell::G * (vectors_before(p + 1) - vectors_before(p)) * lanes<Real>;
+    }
+
+    Size panel_of(Size unit) const {
+        return num_panels((unit / lanes<Real> + 1) * count, vectors) - 1;
+    }
+
+    const Size H, vectors, count;
+
+  private:
+    Size vectors_before(Size p) const { return share_of(vectors, p, count).begin; }
+};
+
+// panels [·, strips, K, columns] = weight [G, H, K], or 0 where that is null, with the columns [UV,
+// G, lanes]; those of `share`
 template <class Cell, class Real>
 void pack_gates(Real* panels, const Real* weight, Share share, Size H, Size K) {
     using P = ForwardPanel<Cell, Real>;
     constexpr Size line = 64 / sizeof(Real);  // numbers of a cache line, read together
+    const UnitPanels<Cell, Real> units(H);
     for (Size p = share.begin; p < share.end; ++p) {
-        Real* panel = panels + p * P::elements(K);
-        const Size width = P::width_for(forward_columns<Cell, Real>(p, H));
-        for (Size k0 = 0; k0 < K; k0 += line) {
-            const Size depth = smaller(line, K - k0);
-            for (Size column = 0; column < width; ++column) {
-                const Size vector = column / lanes<Real>, g = vector % Cell::G;
-                const Size u =
-                    (p * Cell::UV + vector / Cell::G) * lanes<Real> + column % lanes<Real>;
-                Real* to = panel + k0 * width + column;
-                for (Size k = 0; k < depth; ++k) {
-                    to[k * width] = weight && u < H ? weight[(g * H + u) * K + k0 + k] : Real(0);
+        const Size first = units.units_of(p).begin;
+        const auto pack_strip = [&](Real* to, Size begin, Size width) {
+            for (Size k0 = 0; k0 < K; k0 += line) {
+                const Size end = smaller(k0 + line, K);
+                for (Size column = begin; column < begin + width; ++column) {
+                    const Size vector = column / lanes<Real>, g = vector % Cell::G;
+                    const Size u = first + vector / Cell::G * lanes<Real> + column % lanes<Real>;
+                    const Real* from = weight && u < H ? weight + (g * H + u) * K : nullptr;
+                    for (Size k = k0; k < end; ++k) {
+                        to[k * width + column - begin] = from ? from[k] : Real(0);
+                    }
                 }
             }
-        }
+        };
+        P::template with_columns<Cell::G>(units.columns(p), [&](auto used) {
+            used.for_strips([&](auto strip, Size column) {
+                pack_strip(panels + p * P::elements(K) + column * K, column, strip.width);
+            });
+        });
     }
 }
 
@@ -70,6 +101,7 @@ void pack_bias(Real* to, const Real* bias, Share share, Size H) {
 template <class Real>
 void pack_row(Real* panels, const Real* row, Size n, Size rows, Size columns, Share share) {
     using P = BackwardPanel<Real>;
+    static_assert(P::strips == 1);
     for (Size p = share.begin; p < share.end; ++p) {
         const Size first = p * P::width, width = P::width_for(columns - first);
         const Size count = smaller(width, columns - first);
@@ -122,8 +154,8 @@ Packed packed_forward(const Sizes& sizes) {
     using First = ForwardPanel<FirstGates<Cell>, Real>;
     using Second = ForwardPanel<Linear, Real>;
     Packed packed{};
-    packed.panels_ih = packed.panels_hh = num_panels(sizes.H, Cell::UV * lanes<Real>);
-    packed.panels_second = has_second<Cell>(sizes) ? num_panels(sizes.P, Second::width) : 0;
+    packed.panels_ih = packed.panels_hh = UnitPanels<Cell, Real>(sizes.H).count;
+    packed.panels_second = has_second<Cell>(sizes) ? UnitPanels<Linear, Real>(sizes.P).count : 0;
     packed.at_hh = packed.panels_ih * Inputs::elements(sizes.I);
     packed.at_second = packed.at_hh + packed.panels_hh * First::elements(sizes.P);
     packed.at_bias_ih = packed.at_second + packed.panels_second * Second::elements(sizes.H);

@@ -139,16 +139,6 @@ Size workspace_of(const Sizes& sizes, int threads) {
     return most;
 }
 
-// A piece of work that members share: panels [begin, end).
-struct Share {
-    Size begin, end;
-};
-
-// The share of member `index` of `count`, as even as whole panels allow.
-constexpr Share share_of(Size panels, int index, int count) {
-    return {panels * index / count, panels * (index + 1) / count};
-}
-
 // Distance between rows of a buffer: not a power of two, whose rows would all meet in one corner
 // of a cache.
 template <class Real>

@@ -3,12 +3,15 @@
 // A cell is a struct with
 //   WithOptions   the same cell where a run has options (options.h)
 //   G, S          gates of the weights, values saved per unit for the backward pass
-//   UV            vectors of units in a panel of the product
+//   UV            most vectors of units in a panel of the product
 //   Q             rows of peepholes that it may have
 //   G_second      gates, the last ones, whose recurrent product is a second one of the step
 //   projects      whether a second product may make h of what `forward` returns
 //   has_c         whether it keeps a state c beside its output h
 //   splits        whether the gradients of W_hh h + b_hh and of the input's part differ
+//   prepares      whether it has the function that follows
+//   prepare       the first half of `forward`, done for all rows of a panel before the second, so
+//                 that a processor computes several at once; its results wait in a
 //   forward       from a = W_hh h + b_hh and z = W_ih x + b_ih to the new h, which it returns
 //   backward      from dh (and dc) to dz; returns the part of dh that reaches the state before
 //                 on another way than the product
@@ -28,7 +31,7 @@ namespace {
 
 template <class Real>
 struct Step {
-    const Real* a;          // [G, lanes] one vector per gate, as is z
+    Real* a;                // [G, lanes] one vector per gate, as is z; either may be written
     Real* z;                // [G, lanes]
     const Real* h_before;   // [H]
     Real* c;                // [H]    read: of the step before; written: the new one

@@ -14,7 +14,7 @@ template <class Gates, class Real>
 ALWAYS_INLINE void multiply_rows(Real* out, const Real* biases, Matrix<const Real> rows,
                                  const Real* panels, Size p, Size num_rows, Size K, Size units) {
     using P = ForwardPanel<Gates, Real>;
-    P::template multiply_step<Gates::G>(forward_columns<Gates, Real>(p, units), num_rows == 1,
+    P::template multiply_step<Gates::G>(UnitPanels<Gates, Real>(units).columns(p), num_rows == 1,
                                         {out, P::width}, {biases + p * P::width, 0}, rows,
                                         panels + p * P::elements(K), num_rows, K);
 }
@@ -24,13 +24,13 @@ class StreamRun {
     using P = ForwardPanel<Cell, Real>;
     using First = ForwardPanel<FirstGates<Cell>, Real>;
     using Second = ForwardPanel<Linear, Real>;
-    static constexpr Size panel_units = Cell::UV * lanes<Real>;
 
   public:
     // Lays out the workspace; with null it only counts it.
     StreamRun(const StreamStep<Real>& job, Room<Real> room)
         : job(job),
           packed(packed_forward<Cell, Real>(job.sizes)),
+          panels(job.sizes.H),
           options(nullptr, nullptr, job.keep_h_share, job.keep_c_share, job.peepholes,
                   has_second<Cell>(job.sizes)) {
         const Size B = job.sizes.B;
@@ -64,19 +64,24 @@ class StreamRun {
 
     // The cell's arithmetic for panel p.
     ALWAYS_INLINE void unit_steps(Size p, Real* z_p) const {
-        const Size B = job.sizes.B, H = job.sizes.H, first = p * panel_units;
-        for_units<Real>(first, smaller(first + panel_units, H), [&](auto units, Size u) {
+        const Size B = job.sizes.B, H = job.sizes.H;
+        const auto [first, end] = panels.units_of(p);
+        for_units<Real>(first, end, [&, first = first](auto units, Size u) {
+            const auto step_of_row = [&](Size r) __attribute__((always_inline)) {
+                return step_of(r, u, a + r * First::width + (u - first) * FirstGates<Cell>::G,
+                               z_p + r * P::width + (u - first) * Cell::G);
+            };
+            for (Size r = 0; Cell::prepares && r < B; ++r) {
+                options.prepare(units, step_of_row(r), u);
+            }
             for (Size r = 0; r < B; ++r) {
-                const Real* a_u = a + r * First::width + (u - first) * FirstGates<Cell>::G;
-                Real* z_u = z_p + r * P::width + (u - first) * Cell::G;
-                const Size state = r * H + u;
                 Real* to = has_second_product() ? m : job.h;
-                units.store(to + state, options.forward(units, step_of(r, u, a_u, z_u), state, u));
+                units.store(to + r * H + u, options.forward(units, step_of_row(r), r * H + u));
             }
         });
     }
 
-    ALWAYS_INLINE Step<Real> step_of(Size r, Size u, const Real* a_u, Real* z_u) const {
+    ALWAYS_INLINE Step<Real> step_of(Size r, Size u, Real* a_u, Real* z_u) const {
         const Size H = job.sizes.H;
         return {a_u, z_u,  job.h_before + r * job.sizes.P + u, job.c + r * H + u, nullptr, nullptr,
                 H,   job.g};
@@ -88,11 +93,11 @@ class StreamRun {
         for (Size p = 0; p < packed.panels_second; ++p) {
             multiply_rows<Linear>(a, job.packed + packed.at_bias_second, {m, H},
                                   job.packed + packed.at_second, p, B, H, values);
-            const Size first = p * Second::width;
-            for_units<Real>(first, smaller(first + Second::width, values), [&](auto units, Size u) {
+            const auto [first, end] = UnitPanels<Linear, Real>(values).units_of(p);
+            for_units<Real>(first, end, [&, first = first](auto units, Size u) {
+                const Size q = panels.panel_of(u), in_panel = u - panels.units_of(q).begin;
                 for (Size r = 0; r < B; ++r) {
-                    Real* z_u =
-                        z + u / panel_units * z_panel + r * P::width + u % panel_units * Cell::G;
+                    Real* z_u = z + q * z_panel + r * P::width + in_panel * Cell::G;
                     const auto step = step_of(r, u, a + r * Second::width + u - first, z_u);
                     const Size state = r * values + u;
                     units.store(job.h + state, options.forward_second(units, step, state));
@@ -103,6 +108,7 @@ class StreamRun {
 
     const StreamStep<Real> job;
     const Packed packed;
+    const UnitPanels<Cell, Real> panels;
     const Options<Cell, Real, has_options> options;
     Size z_panel, used;
     Real *z, *a;  // [panels, B, width], of one panel where nobody asks later
@@ -128,7 +134,7 @@ Size stream_workspace(const Sizes& sizes) {
 template <class Real>
 Size readout_packed(Size O, Size H) {
     using P = ForwardPanel<Linear, Real>;
-    const Size panels = num_panels(O, P::width);
+    const Size panels = UnitPanels<Linear, Real>(O).count;
     return panels * P::width + panels * P::elements(H);
 }
 
@@ -136,7 +142,7 @@ Size readout_packed(Size O, Size H) {
 template <class Real>
 void pack_readout(Real* to, const Real* weight, const Real* bias, Size O, Size H) {
     using P = ForwardPanel<Linear, Real>;
-    const Size panels = num_panels(O, P::width);
+    const Size panels = UnitPanels<Linear, Real>(O).count;
     pack_bias<Linear>(to, bias, {0, panels}, O);
     pack_gates<Linear>(to + panels * P::width, weight, {0, panels}, O, H);
 }
@@ -145,13 +151,12 @@ void pack_readout(Real* to, const Real* weight, const Real* bias, Size O, Size H
 template <class Real>
 void readout(Real* y, const Real* h, const Real* packed, Size B, Size O, Size H, Real* workspace) {
     using P = ForwardPanel<Linear, Real>;
-    const Size panels = num_panels(O, P::width);
+    const Size panels = UnitPanels<Linear, Real>(O).count;
     for (Size p = 0; p < panels; ++p) {
         multiply_rows<Linear>(workspace, packed, {h, H}, packed + panels * P::width, p, B, H, O);
-        const Size first = p * P::width;
+        const auto [first, end] = UnitPanels<Linear, Real>(O).units_of(p);
         for (Size r = 0; r < B; ++r) {
-            std::memcpy(y + r * O + first, workspace + r * P::width,
-                        smaller(P::width, O - first) * sizeof(Real));
+            std::memcpy(y + r * O + first, workspace + r * P::width, (end - first) * sizeof(Real));
         }
     }
 }

@@ -26,6 +26,8 @@ constexpr int vector_bytes = 16, vector_registers = 32;
 constexpr int vector_bytes = 16, vector_registers = 16;  // SSE2, or what the compiler makes of it
 #endif
 
+constexpr bool has_few_registers = vector_registers < 32;
+
 constexpr Size smaller(Size a, Size b) {
     return a < b ? a : b;
 }
@@ -39,6 +41,16 @@ constexpr Size num_panels(Size columns, Size width) {
 
 constexpr Size rounded_up(Size columns, Size width) {
     return num_panels(columns, width) * width;
+}
+
+// Things [begin, end) of some that are shared out.
+struct Share {
+    Size begin, end;
+};
+
+// The share of number `index` of `count`, as even as whole things allow.
+constexpr Share share_of(Size things, Size index, Size count) {
+    return {things * index / count, things * (index + 1) / count};
 }
 
 template <class Real>
