@@ -11,7 +11,7 @@ import torch
 from command_line import assert_mistake
 
 from throughtime.bench import CELLS, MODES, Row, Shape, compare, machine, peers, report
-from throughtime.bench.compare import take_turns, worst_error
+from throughtime.bench.compare import REST_S, rest, take_turns, worst_error
 from throughtime.bench.streaming import step_times
 from throughtime.bench.written import loop, with_options
 from throughtime.errors import OptionError
@@ -95,6 +95,17 @@ def test_the_sides_take_turns():
     take_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=3)
     turns = [side for side, _ in itertools.groupby(order)]
     assert turns == ["a", "b"] * 4  # the first turn finds how often to repeat
+
+
+def test_a_turn_begins_when_no_thread_of_another_side_works_any_more(monkeypatch):
+    worked = itertools.accumulate(
+        [0, REST_S, 0, REST_S / 2, 0, 0, 0, 0]
+    )  # before, after, before...
+    pauses = []
+    monkeypatch.setattr("time.process_time", lambda: next(worked))
+    monkeypatch.setattr("time.sleep", pauses.append)
+    rest()
+    assert pauses == [REST_S] * 3
 
 
 def row_with(ours, theirs):
