@@ -22,7 +22,7 @@ struct AnyLSTM {
     static constexpr int G_second = 0;
     static constexpr bool projects = true, has_c = true, splits = false, prepares = true;
 
-    // c and o wait in the places of the pre-activations of g and o.
+    // c and o wait in the places of a_g and a_o.
     template <class Units, class Real>
     ALWAYS_INLINE static void prepare(Units units, const Step<Real>& step) {
         using V = Vec<Real>;

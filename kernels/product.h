@@ -9,6 +9,7 @@
 
 #include <bit>
 
+#include "share.h"
 #include "vec.h"
 
 #define APART __attribute__((noinline))  // a body that is to have all registers to itself

@@ -4,6 +4,7 @@
 // are visited. A row that ended is not visited: forward it leaves early, in reverse it joins late.
 #pragma once
 
+#include "share.h"
 #include "team.h"
 #include "vec.h"
 

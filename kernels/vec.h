@@ -43,16 +43,6 @@ constexpr Size rounded_up(Size columns, Size width) {
     return num_panels(columns, width) * width;
 }
 
-// Things [begin, end) of some that are shared out.
-struct Share {
-    Size begin, end;
-};
-
-// The share of number `index` of `count`, as even as whole things allow.
-constexpr Share share_of(Size things, Size index, Size count) {
-    return {things * index / count, things * (index + 1) / count};
-}
-
 template <class Real>
 constexpr int lanes = vector_bytes / int(sizeof(Real));
 
