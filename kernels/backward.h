@@ -244,7 +244,8 @@ class BackwardRun {
     void state_gradients(Size i, Size row) {
         const Size active = at.active(i), P_h = job.sizes.P, K = FirstGates<Cell>::G * job.sizes.H;
         const Matrix<const Real> da_i{da + row * da_stride, da_stride};
-        for (Size p = mine_hh.begin; p < mine_hh.end && active > 0; ++p) {
+        if (active == 0) return;
+        to_and_fro(mine_hh, i, [&](Size p) __attribute__((always_inline)) {
             // rows of dh are longer than H by more than the last panel's columns
             const Matrix<Real> dh_p{states.dh + p * P::width, h_stride};
             const Matrix<Real> to = has_mask() ? Matrix<Real>{tile, P::width} : dh_p;
@@ -252,7 +253,7 @@ class BackwardRun {
             P::multiply_step(P_h - p * P::width, active == 1, to, start, da_i,
                              weights + packed.at_hh + p * P::elements(K), active, K);
             if (has_mask()) add_masked(p * P::width, smaller(P::width, P_h - p * P::width), active);
-        }
+        });
         states.cut_at_resets(job, at, i, sums.dh_fresh, sums.dc_fresh);
     }
 

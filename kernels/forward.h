@@ -137,10 +137,10 @@ class ForwardRun {
         } else {
             const Real* biases = weights + packed.at_bias_hh;
             const bool single = is_single(i);
-            for (Size p = mine.begin; p < mine.end; ++p) {
+            to_and_fro(mine, i, [&](Size p) __attribute__((always_inline)) {
                 product_of_state(a, biases + p * First::width, i, p, active, single);
                 unit_steps(i, p, active, z + p * z_panel + row * P::width);
-            }
+            });
         }
         if constexpr (can_have_second<Cell>) {
             if (has_second_product()) second_half(i, row, active);
@@ -163,9 +163,9 @@ class ForwardRun {
     // The same with LayerNorm: a row's gates follow all of its products, of all members.
     APART void normalised_step(Size i, Size row, Size active) {
         const Size H = job.sizes.H;
-        for (Size p = mine.begin; p < mine.end; ++p) {
+        to_and_fro(mine, i, [&](Size p) {
             product_of_state(product + p * a_panel, zeros, i, p, active, is_single(i));
-        }
+        });
         group.meet();
         norm[1].take_moments(product, a_panel, active, H);
         for (Size r = 0; job.scales && group.index == 0 && r < active; ++r) {

@@ -195,6 +195,7 @@ struct StreamStep {
     const Real* packed;     // the weights, by pack_forward, but for
     const Real* peepholes;  // [Q, H] or null
     Sizes sizes;
+    Size turn;  // 0 and 1 in turn, from step to step
     Real* workspace;
 };
 

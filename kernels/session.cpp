@@ -55,7 +55,7 @@ void Session<Real>::step(const Real* x, Real* y) {
             {layer.h(next), layer.c(), x, layer.h(newest_), layer.keep_h_share, layer.keep_c_share,
              layer.g, static_cast<Real*>(layer.packed.data()),
              layer.peepholes.bytes() ? static_cast<Real*>(layer.peepholes.data()) : nullptr,
-             layer.sizes, workspace});
+             layer.sizes, next, workspace});
         x = layer.h(next);
     }
     newest_ = next;

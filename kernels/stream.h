@@ -45,7 +45,7 @@ class StreamRun {
 
     ALWAYS_INLINE void run() {
         const Size B = job.sizes.B, I = job.sizes.I, H = job.sizes.H, values = job.sizes.P;
-        for (Size p = 0; p < packed.panels_hh; ++p) {
+        to_and_fro({0, packed.panels_hh}, job.turn, [&](Size p) __attribute__((always_inline)) {
             Real* z_p = z + p * z_panel;
             multiply_rows<Cell>(z_p, job.packed + packed.at_bias_ih, {job.x, I}, job.packed, p, B,
                                 I, H);
@@ -53,7 +53,7 @@ class StreamRun {
                                             {job.h_before, values}, job.packed + packed.at_hh, p, B,
                                             values, H);
             unit_steps(p, z_p);
-        }
+        });
         if constexpr (can_have_second<Cell>) {
             if (has_second_product()) second_half();
         }
