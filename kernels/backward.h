@@ -112,6 +112,7 @@ class BackwardRun {
     bool normalises() const { return has_options && job.sizes.normalises; }
     bool has_second_product() const { return has_options && has_second<Cell>(job.sizes); }
     bool has_mask() const { return has_options && job.mask; }
+    const Real* mask_of(Size r) const { return job.mask + at.state(r) * job.sizes.P; }
     bool has_sums_by_unit() const { return has_options && (job.peepholes[at.d] || normalises()); }
 
     void start() {
@@ -131,16 +132,12 @@ class BackwardRun {
             const Size k = n % side;
             x_rows[k] = job.x + at.place(i, r) * job.sizes.I;
             h_rows[k] = states.h_before(job, at, i, r);
-            if (has_mask()) h_rows[k] = mask_row(masked + k * h_stride, h_rows[k], r);
+            if (has_mask()) {  // what the product read
+                apply_mask(masked + k * h_stride, mask_of(r), h_rows[k], {0, job.sizes.P});
+                h_rows[k] = masked + k * h_stride;
+            }
             if (k + 1 == side || n + 1 == block.rows) sums.take_rows(n - k, k + 1, x_rows, h_rows);
         });
-    }
-
-    // to [P] = mask * h of row r, what the product read
-    APART const Real* mask_row(Real* to, const Real* h, Size r) const {
-        const Real* mask = job.mask + at.state(r) * job.sizes.P;
-        for (Size u = 0; u < job.sizes.P; ++u) to[u] = mask[u] * h[u];
-        return to;
     }
 
     // da of this member's part of step i, whose rows begin at `row` in the block, from dh and dc of
@@ -176,8 +173,8 @@ class BackwardRun {
                 Vec<Real> dh_u = units.load(from);
                 if (job.dy && !has_second_product()) dh_u += units.load(job.dy + at_u);
                 units.store(from, options.backward(units, dh_u, step, at_u, u));
-                if (has_second_product() && has_mask()) mask_m(units, step.m, r, u);
             });
+            if (Cell::G_second > 0 && has_mask()) mask_m(row, r);
             if (has_options && job.dz_all) hand_out_dz<Cell>(job, kept, dz_r, states.units);
         }
     }
@@ -208,17 +205,13 @@ class BackwardRun {
                              {m + row * h_stride + p * P::width, h_stride}, {states.zeros, 0}, de_i,
                              weights + packed.at_second + p * P::elements(values), active, values);
         }
-        for (Size r = 0; Cell::G_second > 0 && job.mask && r < active; ++r) {
-            Real* m_r = m + (row + r) * h_stride;
-            for_units<Real>(states.units.begin, states.units.end,
-                            [&](auto units, Size u) { mask_m(units, m_r + u, r, u); });
-        }
+        for (Size r = 0; Cell::G_second > 0 && has_mask() && r < active; ++r) mask_m(row, r);
     }
 
     // The mask stands before the second product where that is the last gates'.
-    template <class Units>
-    void mask_m(Units units, Real* m_u, Size r, Size u) const {
-        units.store(m_u, units.load(m_u) * units.load(job.mask + at.state(r) * job.sizes.P + u));
+    APART void mask_m(Size row, Size r) const {
+        Real* m_r = m + (row + r) * h_stride;
+        apply_mask(m_r, mask_of(r), m_r, states.units);
     }
 
     // dz and da of this member's units from the gradients behind LayerNorm, whose rows are whole.
@@ -260,7 +253,7 @@ class BackwardRun {
     // dh += mask * tile for `count` units from `first` on
     APART void add_masked(Size first, Size count, Size active) {
         for (Size r = 0; r < active; ++r) {
-            const Real* mask = job.mask + at.state(r) * job.sizes.P + first;
+            const Real* mask = mask_of(r) + first;
             Real* dh_r = states.dh + r * h_stride + first;
             for (Size v = 0; v < count; ++v) dh_r[v] += mask[v] * tile[r * P::width + v];
         }

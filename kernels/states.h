@@ -7,6 +7,12 @@
 namespace throughtime {
 namespace {
 
+// to = mask * from for these units
+template <class Real>
+void apply_mask(Real* to, const Real* mask, const Real* from, Share units) {
+    for (Size u = units.begin; u < units.end; ++u) to[u] = mask[u] * from[u];
+}
+
 template <class Cell, class Real, bool has_options>
 struct States {
     Real* h[2];               // [B, P] before step i: h[i % 2]; one buffer where there is a mask
@@ -76,9 +82,7 @@ struct States {
     void mask_rows(const Forward<Real>& job, const Direction& at, Size k, Size rows) {
         for (Size r = 0; r < rows; ++r) {
             const Real* mask = job.mask + at.state(r) * job.sizes.P;
-            const Real* from = h[k] + r * stride;
-            Real* to = read[k] + r * stride;
-            for (Size u = values.begin; u < values.end; ++u) to[u] = mask[u] * from[u];
+            apply_mask(read[k] + r * stride, mask, h[k] + r * stride, values);
         }
     }
 
