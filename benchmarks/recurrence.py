@@ -9,8 +9,8 @@ import torch
 
 from throughtime import native
 from throughtime.bench.compare import take_turns, worst_error
-from throughtime.bench.machine import measure_ceilings
-from throughtime.bench.peers import OURS
+from throughtime.bench.machine import Ceilings, measure_ceilings
+from throughtime.bench.peers import OURS, Run
 from throughtime.bench.shapes import CELLS
 from throughtime.layers import unroll_directions
 
@@ -20,13 +20,41 @@ def recurrence_alone(cell: str, T: int, B: int, H: int) -> dict[str, float]:
 
     forward 2 T B G H^2 operations;   backward the same for dL/dh and for dL/dW_hh
     """
+    times, ceilings = _measure(_sides(cell, T, B, H))
+    operations = 2.0 * T * B * CELLS[cell] * H * H / ceilings.operations[2]
+    return {
+        mode: factor * operations / times[mode]
+        for mode, factor in (("inference", 1), ("training", 3))
+    }
+
+
+def reading_alone(cell: str, T: int, H: int) -> dict[str, float]:
+    """Bytes a second at which one row reads W_hh, and their share of what two threads can read.
+
+    forward 4 T G H^2 bytes
+    """
+    sides = {"inference": _sides(cell, T, 1, H)["inference"]}
+    times, ceilings = _measure(sides)
+    rate = 4.0 * T * CELLS[cell] * H * H / times["inference"]
+    return {"rate": rate} | {level: rate / ceilings.reading[2][level] for level in ("L2", "L3")}
+
+
+def _measure(sides: dict[str, Run]) -> tuple[dict[str, float], Ceilings]:
+    """Median seconds by side, and what the machine can do."""
     torch.set_num_threads(2)
+    before = measure_ceilings()
+    times = take_turns(sides, 15)
+    ceilings = before.with_better(measure_ceilings())
+    return {name: statistics.median(found) for name, found in times.items()}, ceilings
+
+
+def _sides(cell: str, T: int, B: int, H: int) -> dict[str, Run]:
+    """The kernel in inference and in training, verified against the loop."""
     own = OURS[cell](1, H).cells()[0][0]
     weights = {name: getattr(own, name).detach() for name in ("weight_hh", "bias_ih", "bias_hh")}
     weights["weight_ih"] = torch.empty(len(weights["bias_hh"]), 0)
-    for weight in weights.values():
-        weight.requires_grad_()
-    with_weights = [type(own)(**weights)]
+    weights = {name: torch.nn.Parameter(weight) for name, weight in weights.items()}
+    cells = [type(own)(**weights)]
     x, dy = torch.empty(T, B, 0), torch.randn(T, B, H)
     wanted = [weights["weight_hh"], weights["bias_hh"]]
 
@@ -38,14 +66,13 @@ def recurrence_alone(cell: str, T: int, B: int, H: int) -> dict[str, float]:
         return [y.detach(), *torch.autograd.grad(y, wanted, dy)]
 
     def kernel() -> Any:
-        return native.run_layer(unroll_directions, with_weights, x)[0]
+        return native.run_layer(unroll_directions, cells, x)[0]
 
     def loop() -> Any:
-        start = with_weights[0].initial_state(B)
+        start = cells[0].initial_state(B)
         states = type(start)(*(field.unsqueeze(0) for field in start))
-        return unroll_directions(with_weights, x, states)[0]
+        return unroll_directions(cells, x, states)[0]
 
-    before, operations, shares = measure_ceilings(), 2.0 * T * B * CELLS[cell] * H * H, {}
     sides = {
         "inference": lambda: results(kernel, False),
         "training": lambda: results(kernel, True),
@@ -53,8 +80,4 @@ def recurrence_alone(cell: str, T: int, B: int, H: int) -> dict[str, float]:
     for mode, run in sides.items():
         if worst_error(run(), results(loop, mode == "training")) > 1e-3:
             raise AssertionError(f"{cell} {T},{B},{H} {mode}: the kernel differs from the loop")
-    times = take_turns(sides, 7)
-    ceiling = before.with_better(measure_ceilings()).operations[2]
-    for mode, factor in (("inference", 1), ("training", 3)):
-        shares[mode] = factor * operations / statistics.median(times[mode]) / ceiling
-    return shares
+    return sides

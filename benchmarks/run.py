@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from overhead import call_overhead
-from recurrence import recurrence_alone
+from recurrence import reading_alone, recurrence_alone
 from sequence import measure_all
 from stacked import stacked_layers
 
@@ -59,12 +59,14 @@ def main() -> None:
                 results.add(
                     "rows",
                     f"{cell} {mode} {shape}",
-                    lambda: compare(cell, shape, mode, list(PEERS)).as_dict(),  # noqa: B023
+                    lambda: compare(cell, shape, mode, list(PEERS), 15).as_dict(),  # noqa: B023
                 )
     for cell in CELLS:
         for sizes in ((100, 32, 256), (100, 64, 512), (20, 128, 1024)):
             key = f"{cell} {','.join(map(str, sizes))}"
             results.add("recurrence", key, lambda: recurrence_alone(cell, *sizes))  # noqa: B023
+        for H in (128, 256, 512, 1024):
+            results.add("reading", f"{cell} {H}", lambda: reading_alone(cell, 100, H))  # noqa: B023
         for sizes in ((100, 32, 256), (100, 1, 256)):
             key = f"{cell} {','.join(map(str, sizes))}"
             results.add("stacked", key, lambda: stacked_layers(cell, *sizes))  # noqa: B023

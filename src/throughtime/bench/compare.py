@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -135,10 +135,7 @@ def spread(times: Sequence[float]) -> float:
 
 def take_turns(sides: dict[str, Run], rounds: int) -> dict[str, list[float]]:
     """Seconds per call of every side, one entry per round."""
-    repeats = {}
-    for name, run in sides.items():
-        run()  # the first call of a process prepares much that later ones find
-        repeats[name] = max(1, round(SECONDS_PER_TURN / seconds(run, 1)))
+    repeats = {name: _repeats(run) for name, run in sides.items()}
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, run in sides.items():
@@ -146,6 +143,15 @@ def take_turns(sides: dict[str, Run], rounds: int) -> dict[str, list[float]]:
             run()  # brings its numbers back into the caches
             times[name].append(seconds(run, repeats[name]))
     return times
+
+
+def _repeats(run: Run) -> int:
+    """How many calls make a turn."""
+    run()  # the first call of a process prepares much that later ones find
+    repeats = 1
+    while (passed := repeats * seconds(run, repeats)) < SECONDS_PER_TURN / 10:
+        repeats *= 4
+    return max(1, round(SECONDS_PER_TURN * repeats / passed))
 
 
 def rest() -> None:
@@ -157,7 +163,7 @@ def rest() -> None:
             return
 
 
-def seconds(run: Callable[[], Any], repeats: int) -> float:
+def seconds(run: Run, repeats: int) -> float:
     """Seconds per call."""
     start = time.perf_counter()
     for _ in range(repeats):

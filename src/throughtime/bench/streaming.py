@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from throughtime.bench.compare import seconds
+from throughtime.bench.compare import take_turns
 from throughtime.bench.peers import missing
 from throughtime.layers import LSTM
 from throughtime.stream import open_session
@@ -18,7 +18,7 @@ from throughtime.stream import open_session
 Step = Callable[[Any], Any]
 
 
-def step_times(H: int, rounds: int = 7) -> dict[str, float]:
+def step_times(H: int, rounds: int = 15) -> dict[str, float]:
     """Median seconds of one step of an LSTM with H inputs and H units, B = 1, by side.
 
     Every side starts from zeros and is verified against the layer over some steps before.
@@ -32,11 +32,7 @@ def step_times(H: int, rounds: int = 7) -> dict[str, float]:
         found = np.stack([np.asarray(step(x_t)).reshape(-1).copy() for x_t in x])
         if np.abs(found - truth).max() > 1e-4:
             raise AssertionError(f"{name} differs from the layer")
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, step in sides.items():
-            time.sleep(0.01)
-            times[name].append(seconds(lambda step=step: step(x[0]), 300))  # type: ignore[misc]
+    times = take_turns({name: partial(step, x[0]) for name, step in sides.items()}, rounds)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
