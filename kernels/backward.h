@@ -239,7 +239,7 @@ class BackwardRun {
         const Matrix<const Real> da_i{da + row * da_stride, da_stride};
         if (active == 0) return;
         to_and_fro(mine_hh, i, [&](Size p) __attribute__((always_inline)) {
-            // rows of dh are longer than H by more than the last panel's columns
+            // rows of dh are longer than H by more than what fills up the last vector
             const Matrix<Real> dh_p{states.dh + p * P::width, h_stride};
             const Matrix<Real> to = has_mask() ? Matrix<Real>{tile, P::width} : dh_p;
             const Matrix<const Real> start = has_mask() ? Matrix<const Real>{states.zeros, 0} : to;

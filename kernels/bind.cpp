@@ -1,4 +1,5 @@
-// The Python module: numbers and addresses in, nothing out. Only the files bind* know Python.
+// The Python module: numbers and addresses in, no tensor out. Only bind* and interpreter.h know
+// Python.
 // Arguments are described in src/throughtime/native/_kernels.pyi; the caller checks shapes.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
@@ -8,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "bind_jobs.h"
 #include "bind_names.h"
-#include "bind_pointers.h"
 #include "bind_session.h"
 #include "bind_tensors.h"
 #include "dispatch.h"
@@ -21,8 +22,6 @@ using namespace nb::literals;
 
 namespace throughtime {
 namespace {
-
-constexpr Size num_weights = 8;  // of a direction, in the order of Weights
 
 // Calls body(Real{}) with the type of the numbers, while other Python threads go on.
 template <class Body>
@@ -65,8 +64,9 @@ class Layer {
         check_forward(weights, tensors);
         with_type(is_double_, [&]<class Real>(Real) {
             const RowTables tables = sequence.tables();
-            run_pass<Real>(kind_, job<Real>(tensors, tables, sequence, keep_h_share, keep_c_share),
-                           weights_of<Real>(weights).data(), forward_, threads);
+            const auto job =
+                forward_job<Real>(tensors, facts(tables, sequence, keep_h_share, keep_c_share));
+            run_pass<Real>(kind_, job, weights_of<Real>(weights, D_).data(), forward_, threads);
         });
     }
 
@@ -88,9 +88,9 @@ class Layer {
             std::vector<Weights<Real>> all_weights;
             std::vector<PackedCopy*> copies;
             for (std::size_t l = 0; l < layers.size(); ++l) {
-                jobs.push_back(
-                    layers[l]->job<Real>(tensors[l], tables, sequence, keep_h_share, keep_c_share));
-                all_weights.push_back(layers[l]->weights_of<Real>(weights[l])[0]);
+                jobs.push_back(forward_job<Real>(
+                    tensors[l], layers[l]->facts(tables, sequence, keep_h_share, keep_c_share)));
+                all_weights.push_back(weights_of<Real>(weights[l], 1)[0]);
                 copies.push_back(&layers[l]->forward_);
             }
             run_wave<Real>(layers[0]->kind_, std::move(jobs), all_weights.data(), copies, threads);
@@ -105,51 +105,11 @@ class Layer {
         check_count("tensors", tensors, 25);
         with_type(is_double_, [&]<class Real>(Real) {
             const RowTables tables = sequence.tables();
-            Pointers<Real> next(tensors), gradient(gradients);
-            Backward<Real> job{.weights = {},
-                               .sums = pointer<Real>(sums),
-                               .adds = adds,
-                               .dx = next(),
-                               .dh0 = next(),
-                               .dc0 = next(),
-                               .dh_fresh = next(),
-                               .dc_fresh = next(),
-                               .dh_all = next(),
-                               .dc_all = next(),
-                               .dz_all = next(),
-                               .dy = next(),
-                               .dc = next(),
-                               .dh_n = next(),
-                               .dc_n = next(),
-                               .x = next(),
-                               .y = next(),
-                               .c = next(),
-                               .gates = next(),
-                               .h0 = next(),
-                               .c0 = next(),
-                               .h_fresh = next(),
-                               .c_fresh = next(),
-                               .mask = next(),
-                               .keep_h = next(),
-                               .keep_c = next(),
-                               .normalised = next(),
-                               .scales = next(),
-                               .keep_h_share = Real(keep_h_share),
-                               .keep_c_share = Real(keep_c_share),
-                               .g = g_,
-                               .packed = nullptr,
-                               .peepholes = {},
-                               .sizes = sizes(tables, sequence),
-                               .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
-                               .workspace = nullptr};
-            for (Size d = 0; d < D_; ++d) {
-                job.weights[d] = {gradient(), gradient(), gradient(), gradient(),
-                                  gradient(), gradient(), gradient(), gradient()};
-            }
-            // of the adjoints, which lie in one piece
-            const Size width = P_ + (job.dc_all ? H_ : 0) + num_gates[int(kind_)] * H_;
-            advise_huge_pages(job.dh_all, job.sizes.N * D_ * width * sizeof(Real));
-            run_pass<Real>(kind_, job, weights_of<Real>(weights).data(), backward_, threads);
+            auto job = backward_job<Real>(gradients, tensors,
+                                          facts(tables, sequence, keep_h_share, keep_c_share));
+            job.sums = pointer<Real>(sums);
+            job.adds = adds;
+            run_pass<Real>(kind_, job, weights_of<Real>(weights, D_).data(), backward_, threads);
         });
     }
 
@@ -167,55 +127,11 @@ class Layer {
         check_count("tensors", tensors, 15);
     }
 
-    template <class Real>
-    Forward<Real> job(const std::vector<Address>& tensors, const RowTables& tables,
-                      const Sequence& sequence, double keep_h_share, double keep_c_share) const {
-        Pointers<Real> next(tensors);
-        Forward<Real> job{.y = next(),
-                          .h_n = next(),
-                          .c_n = next(),
-                          .c = next(),
-                          .gates = next(),
-                          .x = next(),
-                          .h0 = next(),
-                          .c0 = next(),
-                          .h_fresh = next(),
-                          .c_fresh = next(),
-                          .mask = next(),
-                          .keep_h = next(),
-                          .keep_c = next(),
-                          .normalised = next(),
-                          .scales = next(),
-                          .keep_h_share = Real(keep_h_share),
-                          .keep_c_share = Real(keep_c_share),
-                          .g = g_,
-                          .packed = nullptr,
-                          .peepholes = {},
-                          .sizes = sizes(tables, sequence),
-                          .rows = tables.rows(pointer<std::uint8_t>(sequence.reset)),
-                          .workspace = nullptr,
-                          .x_done = nullptr,
-                          .y_done = nullptr};
-        const std::size_t kept = job.sizes.N * D_ * H_ * sizeof(Real);
-        advise_huge_pages(job.y, job.sizes.N * D_ * P_ * sizeof(Real));
-        advise_huge_pages(job.c, kept);
-        advise_huge_pages(job.gates, num_saved[int(kind_)] * kept);
-        advise_huge_pages(job.normalised, 2 * num_gates[int(kind_)] * kept);
-        return job;
-    }
-
-    Sizes sizes(const RowTables& tables, const Sequence& sequence) const {
-        return {tables.places(), sequence.T, sequence.B, D_, I_, H_, P_};
-    }
-
-    template <class Real>
-    std::vector<Weights<Real>> weights_of(const std::vector<Address>& addresses) const {
-        std::vector<Weights<Real>> weights;
-        Pointers<const Real> next(addresses);
-        for (Size d = 0; d < D_; ++d) {
-            weights.push_back({next(), next(), next(), next(), next(), next(), next(), next()});
-        }
-        return weights;
+    CallFacts facts(const RowTables& tables, const Sequence& sequence, double keep_h_share,
+                    double keep_c_share) const {
+        const Sizes sizes{tables.places(), sequence.T, sequence.B, D_, I_, H_, P_};
+        const Rows rows = tables.rows(pointer<std::uint8_t>(sequence.reset));
+        return {kind_, g_, sizes, rows, keep_h_share, keep_c_share};
     }
 
     CellKind kind_;

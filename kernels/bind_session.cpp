@@ -2,6 +2,7 @@
 #include "bind_session.h"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -18,6 +19,8 @@ namespace {
 
 template <class Real>
 using Array = nb::ndarray<Real, nb::c_contig, nb::device::cpu>;
+template <class Real>
+using Matrix = nb::ndarray<const Real, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 void check_size(const char* name, std::size_t size, Size expected) {
     if (Size(size) == expected) return;
@@ -27,11 +30,11 @@ void check_size(const char* name, std::size_t size, Size expected) {
 }
 
 template <class Real>
-void add_layer(Session<Real>& session, const std::string& cell, Array<const Real> weight_ih,
-               Array<const Real> weight_hh, std::optional<Array<const Real>> bias_ih,
+void add_layer(Session<Real>& session, const std::string& cell, Matrix<Real> weight_ih,
+               Matrix<Real> weight_hh, std::optional<Array<const Real>> bias_ih,
                std::optional<Array<const Real>> bias_hh, std::optional<Array<const Real>> peepholes,
                Real keep_h_share, Real keep_c_share, const std::string& nonlinearity,
-               std::optional<Array<const Real>> weight_hr) {
+               std::optional<Matrix<Real>> weight_hr) {
     const CellKind kind = cell_named(cell);
     const Size G = num_gates[int(kind)], H = weight_ih.shape(0) / G, I = weight_ih.shape(1);
     const Size P = weight_hh.shape(1);
@@ -40,7 +43,7 @@ void add_layer(Session<Real>& session, const std::string& cell, Array<const Real
     if (bias_ih) check_size("bias_ih", bias_ih->size(), G * H);
     if (bias_hh) check_size("bias_hh", bias_hh->size(), G * H);
     if (peepholes) check_size("peepholes", peepholes->size(), num_peepholes[int(kind)] * H);
-    if (weight_hr || P != H) check_size("weight_hr", weight_hr ? weight_hr->size() : 0, P * H);
+    check_size("weight_hr", weight_hr ? weight_hr->size() : 0, P == H ? 0 : P * H);
     if (session.outputs() > 0) check_size("inputs of the layer", I, session.outputs());
     session.add_layer(kind,
                       {weight_ih.data(), weight_hh.data(), bias_ih ? bias_ih->data() : nullptr,
@@ -50,7 +53,7 @@ void add_layer(Session<Real>& session, const std::string& cell, Array<const Real
 }
 
 template <class Real>
-void add_readout(Session<Real>& session, Array<const Real> weight,
+void add_readout(Session<Real>& session, Matrix<Real> weight,
                  std::optional<Array<const Real>> bias) {
     const Size O = weight.shape(0), H = weight.shape(1);
     check_size("inputs of the readout", H, session.outputs());
@@ -59,10 +62,11 @@ void add_readout(Session<Real>& session, Array<const Real> weight,
 }
 
 // A step of some microseconds is over before another Python thread would have been let in.
-constexpr Size worth_releasing = 65536;  // weights
+constexpr Size worth_releasing = 65536;  // multiply-adds
 
 template <class Real>
 void step(Session<Real>& session, Array<const Real> x, Array<Real> y) {
+    if (session.inputs() == 0) throw nb::value_error("a session has no layer yet; add one first.");
     check_size("x", x.size(), session.rows() * session.inputs());
     check_size("a row of x", x.ndim() ? x.shape(x.ndim() - 1) : 0, session.inputs());
     check_size("y", y.size(), session.rows() * session.outputs());

@@ -1,4 +1,5 @@
-// The choice of a variant, made once per process, and of the number of threads, made per call.
+// A call on its way to the kernels: the variant, the number of threads, the packed weights, the
+// workspace. And the machine's rates, measured with the same threads.
 #include "dispatch.h"
 
 #include <algorithm>
@@ -232,12 +233,12 @@ int choose_threads(CellKind cell, Size T, Size B, Size D, Size H, int most) {
     const double step_us = double(B) * num_gates[int(cell)] * double(H) * double(H) / 25e3;
     // What one more thread must be given: its barrier at every step, its start at every call.
     const double enough_per_step_us = 0.2, enough_per_call_us = 5;
-    if (most < D || T * D * step_us < enough_per_call_us * D) return 1;
+    if (most < D || T * step_us < enough_per_call_us) return 1;
     const double per_direction = std::max(1.0, step_us / enough_per_step_us);
     return int(D) * int(std::min(per_direction, double(most / D)));
 }
 
-// What a member did, and when: the rate of a team is the sum of its members' rates.
+// The rate of a team is the sum of its members' rates: what one did by the time it took.
 template <class Body>
 double rate_of_team(int threads, Body body) {
     struct Timed {

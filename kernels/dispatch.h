@@ -18,12 +18,13 @@ std::string chosen_variant();
 // Returns whether there is a variant of that name.
 bool choose_variant(const std::string& name);
 
-// Runs a job (Forward or Backward) whose `packed` and `workspace` are still empty; weights [D].
+// Runs a job (Forward or Backward) that has all but what follows from the weights [D]: `packed`,
+// `peepholes`, `workspace`, and whether it normalises.
 template <class Real, class Job>
 void run_pass(CellKind cell, Job job, const Weights<Real>* weights, PackedCopy& copy, int threads);
 
-// Layers on top of each other, one direction each, that run at the same time: every one begins a
-// block of steps as soon as the one below has written it. Threads take layers in turn.
+// The same for layers on top of each other, one direction each, that run at the same time: every
+// one begins a block of steps as soon as the one below has written it. Threads take layers in turn.
 template <class Real>
 void run_wave(CellKind cell, std::vector<Forward<Real>> jobs, const Weights<Real>* weights,
               const std::vector<PackedCopy*>& copies, int threads);

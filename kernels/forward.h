@@ -6,8 +6,8 @@
 //
 // The members of a direction's group share its rows, which are independent of each other, or, when
 // those are few or the weights many, its units, in whole panels. A step needs all units of the
-// state before, so the group then meets at a barrier once per step; everything else a member
-// touches is its own.
+// state before, so the group then meets at a barrier once per step, and again before a second
+// product or LayerNorm, which read what all members wrote.
 #pragma once
 
 #include "bypass.h"
@@ -58,14 +58,7 @@ class ForwardRun {
             return room.take(member.count * elements) + member.index * elements;
         };
         a = take_own(B * P::width);
-        if (normalises()) {
-            zeros = take_own(P::width);
-            a_panel = rows * P::width;
-            product = take(num * a_panel);
-            normalised_z = take_own(B * P::width);
-            norm[0] = {weights + packed.at_bias_ih, packed.to_gains, take_own(2 * R)};
-            norm[1] = {weights + packed.at_bias_hh, packed.to_gains, take_own(2 * R)};
-        }
+        if (normalises()) norms = {sizes, rows, R, weights, packed, take, take_own};
         used = room.used;
         if (group.count == 0) return;
         if (by_rows) {
@@ -86,7 +79,7 @@ class ForwardRun {
     void run() {
         if (group.count == 0) return;
         states.start(job, at);
-        if (normalises()) std::memset(zeros, 0, P::width * sizeof(Real));
+        if (normalises()) std::memset(norms.zeros, 0, P::width * sizeof(Real));
         group.meet();
         const bool is_wave = job.x_done || job.y_done;
         int blocks = 0;
@@ -118,14 +111,14 @@ class ForwardRun {
         const Real* biases = weights + packed.at_bias_ih;
         for (Size p = mine.begin; p < mine.end; ++p) {
             P::template with_columns<Cell::G>(panels.columns(p), [&](auto used) {
-                const Real* start = normalises() ? zeros : biases + p * P::width;
+                const Real* start = normalises() ? norms.zeros : biases + p * P::width;
                 used.multiply({z + p * z_panel, P::width}, {start, 0}, {x, x_stride},
                               weights + p * P::elements(I), block.rows, I);
             });
         }
         if (!normalises()) return;
         group.meet();
-        norm[0].take_moments(z, z_panel, block.rows, job.sizes.H);
+        norms.of_z.take_moments(z, z_panel, block.rows, job.sizes.H);
     }
 
     // Step i, whose rows begin at `row` in the block.
@@ -164,13 +157,14 @@ class ForwardRun {
     APART void normalised_step(Size i, Size row, Size active) {
         const Size H = job.sizes.H;
         to_and_fro(mine, i, [&](Size p) {
-            product_of_state(product + p * a_panel, zeros, i, p, active, is_single(i));
+            product_of_state(norms.product + p * norms.a_panel, norms.zeros, i, p, active,
+                             is_single(i));
         });
         group.meet();
-        norm[1].take_moments(product, a_panel, active, H);
+        norms.of_a.take_moments(norms.product, norms.a_panel, active, H);
         for (Size r = 0; job.scales && group.index == 0 && r < active; ++r) {
-            job.scales[2 * at.kept(i, r)] = norm[0].scale(row + r);
-            job.scales[2 * at.kept(i, r) + 1] = norm[1].scale(r);
+            job.scales[2 * at.kept(i, r)] = norms.of_z.scale(row + r);
+            job.scales[2 * at.kept(i, r) + 1] = norms.of_a.scale(r);
         }
         const auto saved = [&](Size which) {
             return [=, this, to = job.normalised](Size r) {
@@ -178,9 +172,10 @@ class ForwardRun {
             };
         };
         for (Size p = mine.begin; p < mine.end; ++p) {
-            norm[0].normalise(normalised_z, z + p * z_panel, p, {row, row + active}, H, saved(0));
-            norm[1].normalise(a, product + p * a_panel, p, {0, active}, H, saved(1));
-            unit_steps(i, p, active, normalised_z);
+            norms.of_z.normalise(norms.normalised_z, z + p * z_panel, p, {row, row + active}, H,
+                                 saved(0));
+            norms.of_a.normalise(a, norms.product + p * norms.a_panel, p, {0, active}, H, saved(1));
+            unit_steps(i, p, active, norms.normalised_z);
         }
     }
 
@@ -234,7 +229,7 @@ class ForwardRun {
         const Size H = job.sizes.H, values = job.sizes.P;
         const UnitPanels<Linear, Real> values_in(values);
         group.meet();
-        for (Size p = mine_second.begin; p < mine_second.end && active > 0; ++p) {
+        for (Size p = mine_second.begin; p < mine_second.end; ++p) {
             Second::multiply_step(values_in.columns(p), is_single(i), {a, Second::width},
                                   {weights + packed.at_bias_second + p * Second::width, 0},
                                   {m, states.stride},
@@ -271,17 +266,16 @@ class ForwardRun {
     Real* z;  // [panels, R, width]
     Real* x;  // [R, I] of this member
     Real* a;  // [B, width] of this member
-    // with LayerNorm
-    Size a_panel = 0;
-    Real* zeros;                  // [width] of this member
-    Real* product;                // [panels, B, width] W_hh h
-    Real* normalised_z;           // [B, width] of this member
-    RowNorm<Cell, Real> norm[2];  // of W_ih x, of W_hh h
+    ForwardNorms<Cell, Real> norms;
 };
 
 template <class Cell, class Real>
 Size forward_workspace(const Sizes& sizes, int threads) {
-    return workspace_of<ForwardRun<Cell, Real, true>, Forward<Real>>(sizes, threads);
+    Forward<Real> job{};
+    job.sizes = sizes;
+    return most_elements(threads, [&](const Member& member) {
+        return ForwardRun<Cell, Real, true>(job, 0, member, {nullptr}).elements();
+    });
 }
 
 // One member's part of a forward run.

@@ -3,7 +3,7 @@
 //
 //   T time   B batch   D directions   I inputs   H hidden   R rows of a block of steps
 //   P values of h: H, or fewer where an LSTM projects them
-//   G gates of a cell   S values per unit and step that its backward pass reads   P peepholes
+//   G gates of a cell   S values per unit and step that its backward pass reads   Q peepholes
 //   N = places of all steps together; which place a row of a step has, `Rows` says
 //
 // Every pointer belongs to the caller and lives as long as the call. Outputs alias nothing.
@@ -53,8 +53,8 @@ constexpr Size most_parts(Size B) {
     return B < 6 ? 1 : B < 64 ? 2 : 4;
 }
 
-// Steps whose gradients of the weights are summed in one product, counted from the last step: some
-// 256 rows of a part, deep enough for a product.
+// Steps whose gradients of the weights are summed in one product, counted from the last step, where
+// no row has ended: some 256 rows of a part, or the B / parts of one step if those are more.
 constexpr Size block_steps(Size B, Size parts) {
     return (B < 1 ? 256 : B > 256 ? 1 : 256 / B) * parts;
 }

@@ -12,7 +12,6 @@
 
 #include "bypass.h"
 #include "pack.h"
-#include "step.h"
 
 namespace throughtime {
 namespace {
@@ -98,6 +97,31 @@ class RowNorm {
 
     const Real *bias, *gain;  // [panels, width]
     Real* moments;            // [rows, 2] mean and 1 / sigma
+};
+
+// What a forward run has for it beside the products themselves.
+template <class Cell, class Real>
+struct ForwardNorms {
+    ForwardNorms() = default;
+
+    // For so many rows of a step, and R of a block; take(elements) hands out room that the members
+    // share, take_own room of this member.
+    template <class Take, class TakeOwn>
+    ForwardNorms(const Sizes& sizes, Size rows, Size R, const Real* weights, const Packed& packed,
+                 Take take, TakeOwn take_own)
+        : a_panel(rows * width),
+          zeros(take_own(width)),
+          product(take(packed.panels_hh * a_panel)),
+          normalised_z(take_own(sizes.B * width)),
+          of_z(weights + packed.at_bias_ih, packed.to_gains, take_own(2 * R)),
+          of_a(weights + packed.at_bias_hh, packed.to_gains, take_own(2 * R)) {}
+
+    static constexpr Size width = ForwardPanel<Cell, Real>::width;
+    Size a_panel;                    // between panels of W_hh h
+    Real* zeros;                     // [width]
+    Real* product;                   // [panels, rows, width] W_hh h
+    Real* normalised_z;              // [B, width]
+    RowNorm<Cell, Real> of_z, of_a;  // of W_ih x, of W_hh h
 };
 
 // A row whose gradient is taken, of both products, W_ih x (0) and W_hh h (1).

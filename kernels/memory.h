@@ -51,8 +51,8 @@ class Buffer {
     std::size_t bytes_ = 0;
 };
 
-// Room for one call. The largest that a thread has used waits for its next call, since fresh memory
-// is cleared by the system page by page, which takes longer than a small layer.
+// Room for one call. The largest that a thread has used, up to 64 MB, waits for its next call,
+// since fresh memory is cleared by the system page by page, which takes longer than a small layer.
 class Workspace {
   public:
     explicit Workspace(std::size_t bytes) : buffer_(std::move(kept())) {

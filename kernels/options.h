@@ -1,6 +1,6 @@
-// What a cell may have beside its equations, apart from them. Every run is compiled twice, with
-// options and without any. The latter's code is the cell's alone and is inlined whole, so that its
-// fields can stay in registers.
+// What a cell may have beside its equations, apart from them. A run is compiled twice, with options
+// and without any (where a cell can do without). The latter's code is the cell's alone and is
+// inlined whole, so that its fields can stay in registers.
 //
 // Zoneout: a share k of the state before stays, of either state of the cell,
 //
@@ -169,13 +169,14 @@ class Options {
         return keep_c ? units.load(keep_c + at) : broadcast(c_share);
     }
 
-    const Real *keep_h, *keep_c;  // [N, D, H] or null
-    Real h_share, c_share;        // where these are null
-    const Real* peepholes;        // [Q, H] or null
-    Real* dpeepholes = nullptr;   // [Q, H] added to
-    const Real* dc = nullptr;     // [N, D, H] or null
-    Real* dc_all = nullptr;       // [N, D, H] or null
-    bool second;                  // product in every step
+    const Real* keep_h;          // [N, D, P] or null
+    const Real* keep_c;          // [N, D, H] or null
+    Real h_share, c_share;       // where these are null
+    const Real* peepholes;       // [Q, H] or null
+    Real* dpeepholes = nullptr;  // [Q, H] added to
+    const Real* dc = nullptr;    // [N, D, H] or null
+    Real* dc_all = nullptr;      // [N, D, H] or null
+    bool second;                 // product in every step
     bool has_zoneout;
     bool leaves_cell;  // as it is
 };

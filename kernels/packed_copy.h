@@ -42,13 +42,15 @@ class PackedCopy {
         }
         int nobody = 0;
         if (users_.compare_exchange_strong(nobody, -1, std::memory_order_acquire)) {
+            Writing writing{*this};
+            is_whole_ = false;
             if (bytes != buffer_.bytes()) buffer_ = Buffer(bytes);
             pack(buffer_.data());
             fingerprint_ = now;
             // Another thread may have written weights meanwhile, and may restore them: this mix
             // of both must then not pass for either.
             is_whole_ = fingerprint() == now;
-            users_.store(1, std::memory_order_release);
+            writing.users = 1;
             return Use(*this);
         }
         Buffer own(bytes);
@@ -57,6 +59,14 @@ class PackedCopy {
     }
 
   private:
+    // Ends the time in which the copy is written, also where memory for it is not to be had: then
+    // without a user.
+    struct Writing {
+        PackedCopy& copy;
+        int users = 0;
+        ~Writing() { copy.users_.store(users, std::memory_order_release); }
+    };
+
     // Counts one more user, unless the copy is being written.
     bool join() {
         int users = users_.load(std::memory_order_relaxed);

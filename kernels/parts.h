@@ -12,8 +12,7 @@ namespace {
 // their gradients: where these leave a core's own cache, units are shared instead.
 template <class Cell, class Real>
 Size row_parts(const Sizes& sizes) {
-    constexpr Size own_cache = (1 << 20) / sizeof(Real);
-    return Cell::G * sizes.H * sizes.H > own_cache ? 1 : most_parts(sizes.B);
+    return stay_near<Real>(sizes, Cell::G) ? most_parts(sizes.B) : 1;
 }
 
 // Elements of the sums that runs hand to each other.
@@ -26,13 +25,10 @@ template <class Cell, class Real>
 Size backward_workspace(const Sizes& sizes, int threads) {
     Backward<Real> job{};
     job.sizes = sizes;
-    Size most = 0;
-    for (int count = 1; count <= threads; ++count) {
-        const Lane lane{0, 0, sizes.D, row_parts<Cell, Real>(sizes)};
-        const BackwardRun<Cell, Real, true> run(job, lane, {0, count, nullptr}, {nullptr});
-        most = larger(most, run.elements());
-    }
-    return most;
+    const Lane lane{0, 0, sizes.D, row_parts<Cell, Real>(sizes)};
+    return most_elements(threads, [&](const Member& member) {
+        return BackwardRun<Cell, Real, true>(job, lane, member, {nullptr}).elements();
+    });
 }
 
 // One member's part of a backward run.

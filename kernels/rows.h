@@ -107,6 +107,9 @@ struct Lane {
     Size count() const { return directions * parts; }
 };
 
+static_assert(Member::num_barriers > 2 * most_parts(1 << 20),
+              "a barrier for every lane, and one for all");
+
 // With several threads every lane has its own, as far as they go; lanes never wait for each other.
 inline Group group_for(const Member& member, const Lane& lane) {
     const Size index = lane.index(), count = lane.count();
@@ -117,25 +120,29 @@ inline Group group_for(const Member& member, const Lane& lane) {
     return {int(member.index / count), int(larger(1, members)), barrier};
 }
 
+// Whether the recurrent weights of a direction stay in a core's own cache.
+template <class Real>
+constexpr bool stay_near(const Sizes& sizes, Size G) {
+    return G * sizes.H * sizes.H * Size(sizeof(Real)) <= 1 << 20;
+}
+
 // Whether the members of a group share the rows of a step rather than its units. They need not
 // meet at every step then, but each reads all weights, which rows enough must make worth while:
 // more where the weights come from a shared cache.
 template <class Real>
 bool shares_rows(const Sizes& sizes, Size G, const Member& member) {
-    constexpr Size own_cache = (1 << 20) / sizeof(Real);
-    const Size least_rows = G * sizes.H * sizes.H <= own_cache ? 3 : 8;
+    const Size least_rows = stay_near<Real>(sizes, G) ? 3 : 8;
     const Size count = member.count / sizes.D;  // of a group
     return count > 1 && member.count % sizes.D == 0 && sizes.B >= least_rows * count;
 }
 
-// The workspace of a run by `threads` members, or by fewer if no more are to be had.
-template <class Run, class Job>
-Size workspace_of(const Sizes& sizes, int threads) {
-    Job job{};
-    job.sizes = sizes;
+// The most that elements(member) gives for a team of `threads`, or of fewer if no more are to be
+// had.
+template <class Elements>
+Size most_elements(int threads, Elements elements) {
     Size most = 0;
     for (int count = 1; count <= threads; ++count) {
-        most = larger(most, Run(job, 0, {0, count, nullptr}, {nullptr}).elements());
+        most = larger(most, elements(Member{0, count, nullptr}));
     }
     return most;
 }

@@ -16,6 +16,7 @@ Session<Real>::Session(Size rows)
 template <class Real>
 void Session<Real>::add_layer(CellKind cell, const Weights<Real>& weights, Size I, Size H, Size P,
                               Real keep_h_share, Real keep_c_share, Nonlinearity g) {
+    const std::lock_guard lock(one_at_a_time_);
     const Sizes sizes{rows_, 1, rows_, 1, I, H, P};
     const CellFunctions<Real>& functions = functions_.cells[int(cell)];
     Layer layer{cell,
@@ -39,6 +40,7 @@ void Session<Real>::add_layer(CellKind cell, const Weights<Real>& weights, Size 
 
 template <class Real>
 void Session<Real>::add_readout(const Real* weight, const Real* bias, Size O, Size H) {
+    const std::lock_guard lock(one_at_a_time_);
     readout_ = Buffer(functions_.readout.packed(O, H) * sizeof(Real));
     functions_.readout.pack(static_cast<Real*>(readout_.data()), weight, bias, O, H);
     readout_outputs_ = O;

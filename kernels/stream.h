@@ -151,10 +151,11 @@ void pack_readout(Real* to, const Real* weight, const Real* bias, Size O, Size H
 template <class Real>
 void readout(Real* y, const Real* h, const Real* packed, Size B, Size O, Size H, Real* workspace) {
     using P = ForwardPanel<Linear, Real>;
-    const Size panels = UnitPanels<Linear, Real>(O).count;
-    for (Size p = 0; p < panels; ++p) {
-        multiply_rows<Linear>(workspace, packed, {h, H}, packed + panels * P::width, p, B, H, O);
-        const auto [first, end] = UnitPanels<Linear, Real>(O).units_of(p);
+    const UnitPanels<Linear, Real> outputs(O);
+    const Real* panels = packed + outputs.count * P::width;
+    for (Size p = 0; p < outputs.count; ++p) {
+        multiply_rows<Linear>(workspace, packed, {h, H}, panels, p, B, H, O);
+        const auto [first, end] = outputs.units_of(p);
         for (Size r = 0; r < B; ++r) {
             std::memcpy(y + r * O + first, workspace + r * P::width, (end - first) * sizeof(Real));
         }

@@ -35,8 +35,18 @@ constexpr CellFunctions<Real> functions_of() {
             stream_workspace<Cell, Real>};
 }
 
+// Whether the tables of kernels.h say of every kind of cell what its struct says.
+template <class... Cells>
+constexpr bool tables_agree() {
+    int kind = -1;
+    return ((++kind, num_gates[kind] == Cells::G && num_saved[kind] == Cells::S &&
+                         num_peepholes[kind] == Cells::Q && has_cell_state[kind] == Cells::has_c) &&
+            ...);
+}
+
 template <class Real, class... Cells>
 constexpr Functions<Real> functions_for() {
+    static_assert(sizeof...(Cells) == num_cells && tables_agree<Cells...>());
     return {{functions_of<Cells, Real>()...},
             {readout_packed<Real>, pack_readout<Real>, readout<Real>},
             tanh_of_array<Real>,

@@ -1,4 +1,5 @@
-// A vector of neighbouring units, and tanh and sigmoid of it. All vector tricks live here.
+// A vector of neighbouring units, and tanh and sigmoid of it. All vector tricks live here but for
+// the stores that pass by the caches (bypass.h).
 //
 // The unnamed namespace of these headers is on purpose: variant.cpp is compiled once per
 // instruction set, and no linker may mix the copies.
@@ -152,17 +153,7 @@ ALWAYS_INLINE void for_units(Size begin, Size end, Body body) {
     if (u < end) body(PartOfVector<Real>{end - u}, u);
 }
 
-// The sum of n numbers, lane by lane and then across.
-template <class Real>
-Real sum(const Real* from, Size n) {
-    Vec<Real> lane_sums{};
-    for_units<Real>(0, n, [&](auto units, Size i) { lane_sums += units.load(from + i); });
-    Real total = 0;
-    for (int l = 0; l < lanes<Real>; ++l) total += lane_sums[l];
-    return total;
-}
-
-// A number that any change of the bytes changes, whatever their type; bytes is a multiple of 4.
+// A number that tells bytes from others, whatever their type; bytes is a multiple of 4.
 // Every step is a bijection of its lane, so that one changed word never goes unseen; the shift
 // carries high bits down again, without which two changed signs in one lane would cancel.
 inline std::uint64_t fingerprint(const void* from, Size bytes) {

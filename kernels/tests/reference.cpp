@@ -105,12 +105,12 @@ class Row {
         return job.has_mask ? tensors.mask[(d * job.B + b) * job.P() + u] : 1;
     }
 
-    // W v, with k = 0 for the input's weights, 1 for the state's; with LayerNorm normalised.
     struct Product {
         std::vector<double> numbers;
         double scale = 1;
     };
 
+    // W v, with k = 0 for the input's weights, 1 for the state's; with LayerNorm normalised.
     Product product(int k, const double* v, Size K) const {
         Product result{std::vector<double>(job.G() * job.H)};
         for (Size m = 0; m < Size(result.numbers.size()); ++m) {

@@ -1,10 +1,8 @@
 // Numbers below the smallest normal one: 0 within a call, and the caller's business outside it.
 #include "check.h"
 #include "denormals.h"
-#include "reference.h"
 #include "run.h"
 #include "session.h"
-#include "team.h"
 #include "tests.h"
 
 namespace throughtime {

@@ -71,6 +71,19 @@ void test_a_wave_is_one_layer_after_the_other(CellKind cell, int num_layers) {
     CHECK(layers.back().y == together, job.name() + " as a wave");
 }
 
+// Then it is not left behind as one that somebody else is still writing.
+void test_a_copy_that_failed_is_made_again() {
+    PackedCopy copy;
+    const auto fingerprint = [] { return std::uint64_t(1); };
+    try {
+        copy.use(fingerprint, 64, [](void*) { throw std::bad_alloc(); });
+    } catch (const std::bad_alloc&) {
+    }
+    int num_packed = 0;
+    for (int call = 0; call < 2; ++call) copy.use(fingerprint, 64, [&](void*) { ++num_packed; });
+    CHECK(num_packed == 1, "a copy after one that failed");
+}
+
 // With the input 0 and the state 0 every step of every caller gives the same.
 void test_callers_share_a_stream(CellKind cell) {
     Case job{cell, 1, 2, 5, 9};
@@ -94,6 +107,7 @@ void test_callers_share_a_stream(CellKind cell) {
 }  // namespace
 
 void test_threads() {
+    test_a_copy_that_failed_is_made_again();
     for (const CellKind cell : every_cell) {
         test_callers_share_a_layer(cell);
         test_callers_share_a_stream(cell);

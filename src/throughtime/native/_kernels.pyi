@@ -187,16 +187,21 @@ class Session32:
 
         Raises:
             ValueError: the sizes do not fit.
+            TypeError: a matrix has not two axes, or an array another type.
         """
 
     def add_readout(self, weight: NDArray[Any], bias: NDArray[Any] | None) -> None:
-        """Ends the stack with y = W h + b, [O, H] and [O]."""
+        """Ends the stack with y = W h + b, [O, H] and [O].
+
+        Raises:
+            ValueError, TypeError: as of `add_layer`.
+        """
 
     def step(self, x: NDArray[Any], y: NDArray[Any]) -> None:
         """Feeds x, rows*I numbers, and writes y, rows*O numbers.
 
         Raises:
-            ValueError: another number of numbers.
+            ValueError: another number of numbers; no layer yet.
             TypeError: another type of array.
         """
 
