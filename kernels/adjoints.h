@@ -11,9 +11,9 @@
 // no step.
 #pragma once
 
-#include "bypass.h"
 #include "product.h"
 #include "states.h"
+#include "units.h"
 
 namespace throughtime {
 namespace {

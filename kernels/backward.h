@@ -21,7 +21,7 @@ namespace {
 
 template <class Cell, class Real, bool has_options>
 class BackwardRun {
-    using P = BackwardPanel<Real>;
+    using Back = BackwardPanel<Real>;
     static constexpr Size side = WeightSums<Cell, Real>::side;
 
   public:
@@ -30,10 +30,10 @@ class BackwardRun {
         : job(job),
           at{job.sizes, job.rows, lane.direction, lane.part, lane.parts},
           group(group_for(member, lane)),
-          packed(packed_backward<Cell, Real>(job.sizes)),
+          packed(backward_layout<Cell, Real>(job.sizes)),
           weights(job.packed + lane.direction * packed.elements),
           h_stride(row_stride<Real>(job.sizes.H)),
-          da_stride(row_stride<Real>(rounded_up(Cell::G * job.sizes.H, P::width))) {
+          da_stride(row_stride<Real>(rounded_up(Cell::G * job.sizes.H, Back::width))) {
         const Sizes& sizes = job.sizes;
         const Size B = num_panels(sizes.B, lane.parts), H = sizes.H;
         block_rows = block_steps(sizes.B, lane.parts) * at.batch_size();
@@ -48,11 +48,11 @@ class BackwardRun {
         da = Cell::splits || normalises() ? shared(R * da_stride) : dz;
         out_z = normalises() ? shared(B * da_stride) : nullptr;
         out_a = normalises() && Cell::splits ? shared(B * da_stride) : out_z;
-        tile = room.take(lane.count() * member.count * R * P::width);
-        tile += (lane.index() * member.count + group.index) * R * P::width;
+        tile = room.take(lane.count() * member.count * R * Back::width);
+        tile += (lane.index() * member.count + group.index) * R * Back::width;
         masked = room.take(lane.count() * member.count * side * h_stride);
         masked += (lane.index() * member.count + group.index) * side * h_stride;
-        states.zeros = shared(larger(H, P::width));
+        states.zeros = shared(larger(H, Back::width));
         const bool is_part = Cell::G_second > 0;  // of dz
         de = is_part ? dz + FirstGates<Cell>::G * H
                      : shared(has_second_product() ? R * h_stride : 0);
@@ -67,8 +67,8 @@ class BackwardRun {
         mine_hh = share_of(packed.panels_hh, group.index, group.count);
         mine_second = share_of(packed.panels_second, group.index, group.count);
         const Share units = has_second_product() ? mine_second : mine_hh;
-        states.units = {units.begin * P::width, smaller(units.end * P::width, H)};
-        states.values = {mine_hh.begin * P::width, smaller(mine_hh.end * P::width, sizes.P)};
+        states.units = {units.begin * Back::width, smaller(units.end * Back::width, H)};
+        states.values = {mine_hh.begin * Back::width, smaller(mine_hh.end * Back::width, sizes.P)};
     }
 
     Size elements() const { return used; }
@@ -117,7 +117,7 @@ class BackwardRun {
 
     void start() {
         if (group.index == 0) {
-            std::memset(states.zeros, 0, larger(job.sizes.H, P::width) * sizeof(Real));
+            std::memset(states.zeros, 0, larger(job.sizes.H, Back::width) * sizeof(Real));
             sums.start(job.sizes.T == 0 && !job.adds);
         }
         states.start(job, at);
@@ -201,9 +201,10 @@ class BackwardRun {
         group.meet();
         const Matrix<const Real> de_i{de + row * de_stride, de_stride};
         for (Size p = mine_second.begin; p < mine_second.end && active > 0; ++p) {
-            P::multiply_step(H - p * P::width, active == 1,
-                             {m + row * h_stride + p * P::width, h_stride}, {states.zeros, 0}, de_i,
-                             weights + packed.at_second + p * P::elements(values), active, values);
+            const Matrix<Real> m_p{m + row * h_stride + p * Back::width, h_stride};
+            Back::multiply_step(H - p * Back::width, active == 1, m_p, {states.zeros, 0}, de_i,
+                                weights + packed.at_second + p * Back::elements(values), active,
+                                values);
         }
         for (Size r = 0; Cell::G_second > 0 && has_mask() && r < active; ++r) mask_m(row, r);
     }
@@ -240,12 +241,13 @@ class BackwardRun {
         if (active == 0) return;
         to_and_fro(mine_hh, i, [&](Size p) __attribute__((always_inline)) {
             // rows of dh are longer than H by more than what fills up the last vector
-            const Matrix<Real> dh_p{states.dh + p * P::width, h_stride};
-            const Matrix<Real> to = has_mask() ? Matrix<Real>{tile, P::width} : dh_p;
+            const Size column = p * Back::width;
+            const Matrix<Real> dh_p{states.dh + column, h_stride};
+            const Matrix<Real> to = has_mask() ? Matrix<Real>{tile, Back::width} : dh_p;
             const Matrix<const Real> start = has_mask() ? Matrix<const Real>{states.zeros, 0} : to;
-            P::multiply_step(P_h - p * P::width, active == 1, to, start, da_i,
-                             weights + packed.at_hh + p * P::elements(K), active, K);
-            if (has_mask()) add_masked(p * P::width, smaller(P::width, P_h - p * P::width), active);
+            Back::multiply_step(P_h - column, active == 1, to, start, da_i,
+                                weights + packed.at_hh + p * Back::elements(K), active, K);
+            if (has_mask()) add_masked(column, smaller(Back::width, P_h - column), active);
         });
         states.cut_at_resets(job, at, i, sums.dh_fresh, sums.dc_fresh);
     }
@@ -255,7 +257,7 @@ class BackwardRun {
         for (Size r = 0; r < active; ++r) {
             const Real* mask = mask_of(r) + first;
             Real* dh_r = states.dh + r * h_stride + first;
-            for (Size v = 0; v < count; ++v) dh_r[v] += mask[v] * tile[r * P::width + v];
+            for (Size v = 0; v < count; ++v) dh_r[v] += mask[v] * tile[r * Back::width + v];
         }
     }
 
@@ -265,13 +267,13 @@ class BackwardRun {
         const Size I = job.sizes.I, K = Cell::G * job.sizes.H;
         Real* dx = job.dx + at.d * job.sizes.N * I;
         for (Size q = mine_ih.begin; q < mine_ih.end; ++q) {
-            const Size column = q * P::width, count = smaller(P::width, I - column);
-            P::with_columns(count, [&](auto used) {
-                used.multiply({tile, P::width}, {states.zeros, 0}, {dz, da_stride},
-                              weights + q * P::elements(K), block.rows, K);
+            const Size column = q * Back::width, count = smaller(Back::width, I - column);
+            Back::with_columns(count, [&](auto used) {
+                used.multiply({tile, Back::width}, {states.zeros, 0}, {dz, da_stride},
+                              weights + q * Back::elements(K), block.rows, K);
             });
             at.for_rows(block, [&](Size i, Size r, Size n) {
-                std::memcpy(dx + at.place(i, r) * I + column, tile + n * P::width,
+                std::memcpy(dx + at.place(i, r) * I + column, tile + n * Back::width,
                             count * sizeof(Real));
             });
         }

@@ -10,19 +10,19 @@
 // product or LayerNorm, which read what all members wrote.
 #pragma once
 
-#include "bypass.h"
 #include "layernorm.h"
 #include "options.h"
 #include "pack.h"
 #include "states.h"
 #include "step.h"
+#include "units.h"
 
 namespace throughtime {
 namespace {
 
 template <class Cell, class Real, bool has_options>
 class ForwardRun {
-    using P = ForwardPanel<Cell, Real>;
+    using Inputs = ForwardPanel<Cell, Real>;
     using First = ForwardPanel<FirstGates<Cell>, Real>;
     using Second = ForwardPanel<Linear, Real>;
     static constexpr Size block_rows = 128;  // enough to read each weight rarely
@@ -36,13 +36,13 @@ class ForwardRun {
           group(group_for(member, {d, 0, job.sizes.D, 1})),
           options(job.keep_h, job.keep_c, job.keep_h_share, job.keep_c_share, job.peepholes[d],
                   has_second<Cell>(job.sizes)),
-          packed(packed_forward<Cell, Real>(job.sizes)),
+          packed(forward_layout<Cell, Real>(job.sizes)),
           panels(job.sizes.H),
           weights(job.packed + d * packed.elements) {
         const Sizes& sizes = job.sizes;
         const Size B = sizes.B, R = larger(B, block_rows), num = packed.panels_hh;
         x_stride = row_stride<Real>(sizes.I);
-        z_panel = R * P::width;
+        z_panel = R * Inputs::width;
         // what the members of a group share, or have one each
         const bool by_rows = shares_rows<Real>(sizes, Cell::G, member);
         const Size pieces = by_rows ? member.count : sizes.D, piece = by_rows ? member.index : d;
@@ -57,7 +57,7 @@ class ForwardRun {
         const auto take_own = [&](Size elements) {
             return room.take(member.count * elements) + member.index * elements;
         };
-        a = take_own(B * P::width);
+        a = take_own(B * Inputs::width);
         if (normalises()) norms = {sizes, rows, R, weights, packed, take, take_own};
         used = room.used;
         if (group.count == 0) return;
@@ -79,7 +79,7 @@ class ForwardRun {
     void run() {
         if (group.count == 0) return;
         states.start(job, at);
-        if (normalises()) std::memset(norms.zeros, 0, P::width * sizeof(Real));
+        if (normalises()) std::memset(norms.zeros, 0, Inputs::width * sizeof(Real));
         group.meet();
         const bool is_wave = job.x_done || job.y_done;
         int blocks = 0;
@@ -110,11 +110,12 @@ class ForwardRun {
         });
         const Real* biases = weights + packed.at_bias_ih;
         for (Size p = mine.begin; p < mine.end; ++p) {
-            P::template with_columns<Cell::G>(panels.columns(p), [&](auto used) {
-                const Real* start = normalises() ? norms.zeros : biases + p * P::width;
-                used.multiply({z + p * z_panel, P::width}, {start, 0}, {x, x_stride},
-                              weights + p * P::elements(I), block.rows, I);
+            Inputs::with_columns(panels.columns(p), [&](auto used) {
+                const Real* start = normalises() ? norms.zeros : biases + p * Inputs::width;
+                used.multiply({z + p * z_panel, Inputs::width}, {start, 0}, {x, x_stride},
+                              weights + p * Inputs::elements(I), block.rows, I);
             });
+            panels.spread_gates(z + p * z_panel, Inputs::width, p, block.rows);
         }
         if (!normalises()) return;
         group.meet();
@@ -132,7 +133,7 @@ class ForwardRun {
             const bool single = is_single(i);
             to_and_fro(mine, i, [&](Size p) __attribute__((always_inline)) {
                 product_of_state(a, biases + p * First::width, i, p, active, single);
-                unit_steps(i, p, active, z + p * z_panel + row * P::width);
+                unit_steps(i, p, active, z + p * z_panel + row * Inputs::width);
             });
         }
         if constexpr (can_have_second<Cell>) {
@@ -147,10 +148,12 @@ class ForwardRun {
     // out [rows, width] = start + W_hh h for panel p
     ALWAYS_INLINE void product_of_state(Real* out, const Real* start, Size i, Size p, Size active,
                                         bool single) {
-        First::template multiply_step<FirstGates<Cell>::G>(
-            panels.columns(p) / Cell::G * FirstGates<Cell>::G, single, {out, First::width},
-            {start, 0}, {states.read[i % 2], states.stride},
-            weights + packed.at_hh + p * First::elements(job.sizes.P), active, job.sizes.P);
+        constexpr int G = FirstGates<Cell>::G;
+        First::template multiply_step<G>(panels.template columns<G>(p), single, {out, First::width},
+                                         {start, 0}, {states.read[i % 2], states.stride},
+                                         weights + packed.at_hh + p * First::elements(job.sizes.P),
+                                         active, job.sizes.P);
+        panels.template spread_gates<G>(out, First::width, p, active);
     }
 
     // The same with LayerNorm: a row's gates follow all of its products, of all members.
@@ -185,7 +188,7 @@ class ForwardRun {
         for_units<Real>(first, end, [&, first = first](auto units, Size u) {
             const auto step_of_row = [&](Size r) __attribute__((always_inline)) {
                 return step_of(i, r, u, a + r * First::width + (u - first) * FirstGates<Cell>::G,
-                               z_p + r * P::width + (u - first) * Cell::G);
+                               z_p + r * Inputs::width + (u - first) * Cell::G);
             };
             for (Size r = 0; Cell::prepares && r < active; ++r) {
                 options.prepare(units, step_of_row(r), u);
@@ -249,7 +252,7 @@ class ForwardRun {
     // Where z of the gates of a vector of units is, in a row of the block.
     Real* z_at(Size row, Size u) const {
         const Size p = panels.panel_of(u), first = panels.units_of(p).begin;
-        return z + p * z_panel + row * P::width + (u - first) * Cell::G;
+        return z + p * z_panel + row * Inputs::width + (u - first) * Cell::G;
     }
 
     const Forward<Real>& job;

@@ -10,8 +10,8 @@
 
 #include <cmath>
 
-#include "bypass.h"
 #include "pack.h"
+#include "units.h"
 
 namespace throughtime {
 namespace {
@@ -27,7 +27,7 @@ Real across(Vec<Real> v) {
 // Of the rows of one product, for one member.
 template <class Cell, class Real>
 class RowNorm {
-    using P = ForwardPanel<Cell, Real>;
+    using Columns = ForwardPanel<Cell, Real>;
 
   public:
     RowNorm() = default;
@@ -39,13 +39,10 @@ class RowNorm {
     // Of all rows of a product [panels, rows, width], whose panels stand `panel` numbers apart.
     APART void take_moments(const Real* product, Size panel, Size rows, Size H) {
         for (Size r = 0; r < rows; ++r) {
-            const Real* row = product + r * P::width;
-            const auto identity = [](auto, Vec<Real> v) { return v; };  // 0 behind the units
-            const Real mean = mean_of(row, panel, H, identity);
-            const Real variance = mean_of(row, panel, H, [&](auto units, Vec<Real> v) {
-                Real deviations[lanes<Real>];
-                store(deviations, Vec<Real>(v - mean));
-                const Vec<Real> deviation = units.load(deviations);  // 0 behind the units
+            const Real* row = product + r * Columns::width;
+            const Real mean = mean_of(row, panel, H, [](Vec<Real> v) { return v; });
+            const Real variance = mean_of(row, panel, H, [=](Vec<Real> v) {
+                const Vec<Real> deviation = v - mean;
                 return deviation * deviation;
             });
             moments[2 * r] = mean;
@@ -66,10 +63,10 @@ class RowNorm {
                 Real* kept = saved(r);
                 repeat<Cell::G>([&](auto g) __attribute__((always_inline)) {
                     const Size column = (u - first) * Cell::G + g * lanes<Real>;
-                    const Size weight = p * P::width + column;
-                    const Vec<Real> v_g = load(v + (rows.begin + r) * P::width + column);
+                    const Size weight = p * Columns::width + column;
+                    const Vec<Real> v_g = load(v + (rows.begin + r) * Columns::width + column);
                     const Vec<Real> normalised = (v_g - mean) * scale_r;
-                    store(to + r * P::width + column,
+                    store(to + r * Columns::width + column,
                           load(gain + weight) * normalised + load(bias + weight));
                     if (kept) bypass_apart<Real>(units, kept + g * H + u, normalised);
                 });
@@ -78,7 +75,7 @@ class RowNorm {
     }
 
   private:
-    // The mean of body(units, v) over the vectors v of a row.
+    // The mean of body(v) over a row's numbers v.
     template <class Body>
     static Real mean_of(const Real* row, Size panel, Size H, Body body) {
         Vec<Real> sums[Cell::G] = {};
@@ -87,7 +84,10 @@ class RowNorm {
             const auto [first, end] = panels.units_of(p);
             for_units<Real>(first, end, [&, first = first](auto units, Size u) {
                 repeat<Cell::G>([&](auto g) __attribute__((always_inline)) {
-                    sums[g] += body(units, load(row + (u - first) * Cell::G + g * lanes<Real>));
+                    Real found[lanes<Real>];
+                    const Real* v = row + (u - first) * Cell::G + g * lanes<Real>;
+                    store(found, body(load(v)));
+                    sums[g] += units.load(found);  // 0 behind the units
                 });
             });
         }

@@ -6,8 +6,8 @@
 // m = o tanh(c) (Sak et al. 2014).
 #pragma once
 
-#include "bypass.h"
 #include "step.h"
+#include "units.h"
 
 namespace throughtime {
 namespace {

@@ -15,9 +15,9 @@
 
 #include <type_traits>
 
-#include "bypass.h"
 #include "pack.h"
 #include "step.h"
+#include "units.h"
 
 namespace throughtime {
 namespace {

@@ -1,8 +1,9 @@
 // Copies matrices into the panels of a product (product.h).
 //
 // Forward: the gates of a unit stand side by side, so that the cell's arithmetic finds all of
-// them in one place. Backward: the product with the transpose, whose columns are the units.
-// Columns that fill up the last panel are 0.
+// them in one place; where a layer ends within a vector of units, the gates of those few follow
+// each other closely, and are spread when the product is done. Backward: the product with the
+// transpose, whose columns are the units. Columns that fill up the last panel are 0.
 #pragma once
 
 #include "product.h"
@@ -46,9 +47,24 @@ struct UnitPanels {
     }
     Share units_of(Size p) const { return units_of({p, p + 1}); }
 
-    // All gates of panel p's units, and of those that fill up the last vector.
+    // All gates of panel p's units, or the first G.
+    template <int G = Cell::G>
     Size columns(Size p) const {
-        return Cell::G * (vectors_before(p + 1) - vectors_before(p)) * lanes<Real>;
+        const Share units = units_of(p);
+        return G * (units.end - units.begin);
+    }
+
+    // Rows [rows, stride] of a product's panel p, [G, units] where the last vector has fewer units
+    // than lanes, as the cell's arithmetic looks for them, [G, lanes].
+    template <int G = Cell::G>
+    ALWAYS_INLINE void spread_gates(Real* out, Size stride, Size p, Size rows) const {
+        const Size units = H % lanes<Real>;
+        if (G == 1 || units == 0 || p + 1 < count) return;
+        const Size before = H - units - units_of(p).begin;
+        for (Size r = 0; r < rows; ++r) {
+            Real* last = out + r * stride + G * before;
+            for (Size g = G - 1; g > 0; --g) store(last + g * lanes<Real>, load(last + g * units));
+        }
     }
 
     Size panel_of(Size unit) const {
@@ -58,34 +74,41 @@ struct UnitPanels {
     const Size H, vectors, count;
 
   private:
-    Size vectors_before(Size p) const { return share_of(vectors, p, count).begin; }
+    Size vectors_before(Size p) const {
+        return Cell::UV == 1 ? p : share_of(vectors, p, count).begin;  // 1: without a division
+    }
 };
 
 // panels [·, strips, K, columns] = weight [G, H, K], or 0 where that is null, with the columns [UV,
-// G, lanes]; those of `share`
+// G, lanes] or, of a last vector of fewer units, [G, units]; those of `share`
 template <class Cell, class Real>
 void pack_gates(Real* panels, const Real* weight, Share share, Size H, Size K) {
-    using P = ForwardPanel<Cell, Real>;
+    using Columns = ForwardPanel<Cell, Real>;
     constexpr Size line = 64 / sizeof(Real);  // numbers of a cache line, read together
     const UnitPanels<Cell, Real> units(H);
     for (Size p = share.begin; p < share.end; ++p) {
-        const Size first = units.units_of(p).begin;
-        const auto pack_strip = [&](Real* to, Size begin, Size width) {
+        const Real* from[Columns::width] = {};  // each column's row of the weights, if any
+        const auto [first, end] = units.units_of(p);
+        Size num = 0;
+        for (Size u = first; weight && u < end; u += lanes<Real>) {
+            for (Size g = 0; g < Cell::G; ++g) {
+                const Real* rows = weight + g * H * K;
+                for (Size n = u; n < smaller(u + lanes<Real>, end); ++n) from[num++] = rows + n * K;
+            }
+        }
+        const auto pack_strip = [&](Real* to, const Real* const* from, Size width) {
             for (Size k0 = 0; k0 < K; k0 += line) {
-                const Size end = smaller(k0 + line, K);
-                for (Size column = begin; column < begin + width; ++column) {
-                    const Size vector = column / lanes<Real>, g = vector % Cell::G;
-                    const Size u = first + vector / Cell::G * lanes<Real> + column % lanes<Real>;
-                    const Real* from = weight && u < H ? weight + (g * H + u) * K : nullptr;
-                    for (Size k = k0; k < end; ++k) {
-                        to[k * width + column - begin] = from ? from[k] : Real(0);
+                for (Size column = 0; column < width; ++column) {
+                    for (Size k = k0; k < smaller(k0 + line, K); ++k) {
+                        to[k * width + column] = from[column] ? from[column][k] : Real(0);
                     }
                 }
             }
         };
-        P::template with_columns<Cell::G>(units.columns(p), [&](auto used) {
+        Columns::with_columns(units.columns(p), [&](auto used) {
             used.for_strips([&](auto strip, Size column) {
-                pack_strip(panels + p * P::elements(K) + column * K, column, strip.width);
+                pack_strip(panels + p * Columns::elements(K) + column * K, from + column,
+                           strip.width);
             });
         });
     }
@@ -100,12 +123,12 @@ void pack_bias(Real* to, const Real* bias, Share share, Size H) {
 // Row n of `columns` numbers into panels [·, rows, width], those of `share`.
 template <class Real>
 void pack_row(Real* panels, const Real* row, Size n, Size rows, Size columns, Share share) {
-    using P = BackwardPanel<Real>;
-    static_assert(P::strips == 1);
+    using Back = BackwardPanel<Real>;
+    static_assert(Back::strips == 1);
     for (Size p = share.begin; p < share.end; ++p) {
-        const Size first = p * P::width, width = P::width_for(columns - first);
+        const Size first = p * Back::width, width = Back::width_for(columns - first);
         const Size count = smaller(width, columns - first);
-        Real* to = panels + p * P::elements(rows) + n * width;
+        Real* to = panels + p * Back::elements(rows) + n * width;
         std::memcpy(to, row + first, count * sizeof(Real));
         std::memset(to + count, 0, (width - count) * sizeof(Real));
     }
@@ -149,7 +172,7 @@ struct Packed {
 };
 
 template <class Cell, class Real>
-Packed packed_forward(const Sizes& sizes) {
+Packed forward_layout(const Sizes& sizes) {
     using Inputs = ForwardPanel<Cell, Real>;
     using First = ForwardPanel<FirstGates<Cell>, Real>;
     using Second = ForwardPanel<Linear, Real>;
@@ -169,27 +192,28 @@ Packed packed_forward(const Sizes& sizes) {
 }
 
 template <class Cell, class Real>
-Packed packed_backward(const Sizes& sizes) {
-    using P = BackwardPanel<Real>;
+Packed backward_layout(const Sizes& sizes) {
+    using Back = BackwardPanel<Real>;
     Packed packed{};
-    packed.panels_ih = num_panels(sizes.I, P::width);
-    packed.panels_hh = num_panels(sizes.P, P::width);
-    packed.panels_second = has_second<Cell>(sizes) ? num_panels(sizes.H, P::width) : 0;
-    packed.at_hh = packed.panels_ih * P::elements(Cell::G * sizes.H);
-    packed.at_second = packed.at_hh + packed.panels_hh * P::elements(FirstGates<Cell>::G * sizes.H);
-    packed.at_gains = packed.at_second + packed.panels_second * P::elements(sizes.P);
+    packed.panels_ih = num_panels(sizes.I, Back::width);
+    packed.panels_hh = num_panels(sizes.P, Back::width);
+    packed.panels_second = has_second<Cell>(sizes) ? num_panels(sizes.H, Back::width) : 0;
+    packed.at_hh = packed.panels_ih * Back::elements(Cell::G * sizes.H);
+    packed.at_second =
+        packed.at_hh + packed.panels_hh * Back::elements(FirstGates<Cell>::G * sizes.H);
+    packed.at_gains = packed.at_second + packed.panels_second * Back::elements(sizes.P);
     packed.elements = packed.at_gains + (sizes.normalises ? 2 * Cell::G * sizes.H : 0);
     return packed;
 }
 
 template <class Cell, class Real>
-Size forward_packed(const Sizes& sizes) {
-    return sizes.D * packed_forward<Cell, Real>(sizes).elements;
+Size forward_packed_elements(const Sizes& sizes) {
+    return sizes.D * forward_layout<Cell, Real>(sizes).elements;
 }
 
 template <class Cell, class Real>
-Size backward_packed(const Sizes& sizes) {
-    return sizes.D * packed_backward<Cell, Real>(sizes).elements;
+Size backward_packed_elements(const Sizes& sizes) {
+    return sizes.D * backward_layout<Cell, Real>(sizes).elements;
 }
 
 // The matrix of the second product, [P, H], and its bias, [P] or null: none of a projection's.
@@ -207,8 +231,10 @@ const Real* second_bias(const Weights<Real>& weights, const Sizes& sizes) {
 
 template <class Cell, class Real>
 void pack_forward(const Pack<Real>& job, const Member& member) {
-    const Packed packed = packed_forward<Cell, Real>(job.sizes);
+    const Packed packed = forward_layout<Cell, Real>(job.sizes);
     const Size I = job.sizes.I, H = job.sizes.H, P = job.sizes.P;
+    const UnitPanels<Cell, Real> units(H);
+    constexpr Size width = ForwardPanel<Cell, Real>::width;
     const Share share = share_of(packed.panels_hh, member.index, member.count);
     const Share second = share_of(packed.panels_second, member.index, member.count);
     for (Size d = 0; d < job.sizes.D; ++d) {
@@ -226,12 +252,19 @@ void pack_forward(const Pack<Real>& job, const Member& member) {
         pack_bias<Cell>(to + packed.at_bias_ih + packed.to_gains, from.norm_ih, share, H);
         pack_bias<FirstGates<Cell>>(to + packed.at_bias_hh + packed.to_gains, from.norm_hh, share,
                                     H);
+        // LayerNorm reads them where the gates are spread
+        for (Size p = share.begin; p < share.end; ++p) {
+            for (Size to_row : {Size(0), packed.to_gains}) {
+                units.spread_gates(to + packed.at_bias_ih + to_row + p * width, width, p, 1);
+                units.spread_gates(to + packed.at_bias_hh + to_row + p * width, width, p, 1);
+            }
+        }
     }
 }
 
 template <class Cell, class Real>
 void pack_backward(const Pack<Real>& job, const Member& member) {
-    const Packed packed = packed_backward<Cell, Real>(job.sizes);
+    const Packed packed = backward_layout<Cell, Real>(job.sizes);
     const Size I = job.sizes.I, H = job.sizes.H, P = job.sizes.P;
     const auto pack = [&](Real* to, Size panels, const Real* from, Size rows, Size columns) {
         const Share share = share_of(panels, member.index, member.count);

@@ -9,7 +9,7 @@ namespace {
 
 template <class Real>
 struct PanelSums {
-    using P = BackwardPanel<Real>;
+    using Back = BackwardPanel<Real>;
     static constexpr Size chunk_rows = 192;  // of the sums, in a core's own cache
 
     Size N = 0, count = 0, R = 0;  // gradients and factors of a row, rows of a block at most
@@ -17,17 +17,17 @@ struct PanelSums {
     Real* right = nullptr;         // [panels, R, width] gradients of the block
     Real* zeros = nullptr;         // [width]
 
-    Size panels() const { return num_panels(N, P::width); }
-    Size elements() const { return panels() * count * P::width; }
+    Size panels() const { return num_panels(N, Back::width); }
+    Size elements() const { return panels() * count * Back::width; }
 
     template <class Take>
     void lay_out(Take take) {
-        right = take(panels() * P::elements(R));
-        zeros = take(P::width);
+        right = take(panels() * Back::elements(R));
+        zeros = take(Back::width);
     }
 
     void start(bool clears) {
-        for (Size v = 0; v < P::width; ++v) zeros[v] = 0;
+        for (Size v = 0; v < Back::width; ++v) zeros[v] = 0;
         for (Size k = 0; k < elements() && clears; ++k) sums[k] = 0;
     }
 
@@ -41,11 +41,11 @@ struct PanelSums {
         for (Size m = 0; m < num; m += chunk_rows) {
             const Matrix<const Real> left = factors.from_row(m);
             for (Size q = mine.begin; q < mine.end; ++q) {
-                Real* to = sums + (q * count + at + m) * P::width;
+                Real* to = sums + (q * count + at + m) * Back::width;
                 const Matrix<const Real> start =
-                    is_first ? Matrix<const Real>{zeros, 0} : Matrix<const Real>{to, P::width};
-                P::with_columns(N - q * P::width, [&](auto used) {
-                    used.multiply({to, P::width}, start, left, right + q * P::elements(R),
+                    is_first ? Matrix<const Real>{zeros, 0} : Matrix<const Real>{to, Back::width};
+                Back::with_columns(N - q * Back::width, [&](auto used) {
+                    used.multiply({to, Back::width}, start, left, right + q * Back::elements(R),
                                   smaller(chunk_rows, num - m), rows);
                 });
             }
@@ -54,7 +54,7 @@ struct PanelSums {
 
     void add_part(const PanelSums& part, const Member& member) const {
         const Share mine = share_of(panels(), member.index, member.count);
-        const Size panel = count * P::width;
+        const Size panel = count * Back::width;
         for (Size k = mine.begin * panel; k < mine.end * panel; ++k) sums[k] += part.sums[k];
     }
 
@@ -63,11 +63,11 @@ struct PanelSums {
     void write(Real* gradient, Size at, Size num, Size columns, const Member& member) const {
         const Share mine = share_of(panels(), member.index, member.count);
         for (Size q = mine.begin; q < mine.end && gradient; ++q) {
-            const Size first = q * P::width;
-            const Real* from = sums + (q * count + at) * P::width;
-            const auto row = [=](Size k) { return from + k * P::width; };
+            const Size first = q * Back::width;
+            const Real* from = sums + (q * count + at) * Back::width;
+            const auto row = [=](Size k) { return from + k * Back::width; };
             if (first >= columns) break;
-            transpose(gradient + first * num, num, row, num, smaller(P::width, columns - first));
+            transpose(gradient + first * num, num, row, num, smaller(Back::width, columns - first));
         }
     }
 };

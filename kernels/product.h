@@ -213,19 +213,18 @@ struct Panel {
     }
 
     // Calls body with the type of a panel that has so many columns: one may be narrower than others
-    // of its matrix, by so many vectors or a multiple of them.
-    template <int vectors = 1, class Body>
+    // of its matrix.
+    template <class Body>
     static void with_columns(Size columns, Body body) {
-        if constexpr (NV > vectors) {
-            using Narrower = Panel<Real, NV - vectors>;
-            if (columns <= Narrower::width) {
-                return Narrower::template with_columns<vectors>(columns, body);
-            }
+        if constexpr (NV > 1) {
+            using Narrower = Panel<Real, NV - 1>;
+            if (columns <= Narrower::width) return Narrower::with_columns(columns, body);
         }
         body(Panel{});
     }
 
-    // multiply for such a panel, or multiply_single: of whom all know that it is a single row.
+    // multiply for such a panel, or multiply_single: of whom all know that it is a single row. Most
+    // panels have a multiple of so many vectors; the others share one copy of the code.
     template <int vectors = 1>
     static ALWAYS_INLINE void multiply_step(Size columns, bool is_single, Matrix<Real> out,
                                             Matrix<const Real> start, Matrix<const Real> a,
@@ -237,6 +236,9 @@ struct Panel {
                                                                  panel, rows, K);
             }
         }
+        if (vectors > 1 && columns <= width - lanes<Real>) {
+            return multiply_other(columns, is_single, out, start, a, panel, rows, K);
+        }
         if (is_single) return multiply_single(out.data, start.data, a.data, panel, K);
         multiply(out, start, a, panel, rows, K);
     }
@@ -244,6 +246,16 @@ struct Panel {
     // The width of such a panel.
     static constexpr Size width_for(Size columns) {
         return smaller(width, rounded_up(columns, lanes<Real>));
+    }
+
+  private:
+    static APART void multiply_other(Size columns, bool is_single, Matrix<Real> out,
+                                     Matrix<const Real> start, Matrix<const Real> a,
+                                     const Real* panel, Size rows, Size K) {
+        with_columns(columns, [&](auto used) {
+            if (is_single) return used.multiply_single(out.data, start.data, a.data, panel, K);
+            used.multiply(out, start, a, panel, rows, K);
+        });
     }
 };
 

@@ -6,7 +6,7 @@
 
 #include "share.h"
 #include "team.h"
-#include "vec.h"
+#include "units.h"
 
 namespace throughtime {
 namespace {

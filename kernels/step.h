@@ -24,7 +24,7 @@
 // `units` loads and stores a vector of units, whole or in part (vec.h).
 #pragma once
 
-#include "vec.h"
+#include "units.h"
 
 namespace throughtime {
 namespace {

@@ -9,19 +9,22 @@
 namespace throughtime {
 namespace {
 
-// The product of panel p of those at `panels` for one row or several; K numbers of each.
-template <class Gates, class Real>
+// The product of panel p of those at `weights` for one row or several; K numbers of each.
+template <class Gates, class Real, class Panels>
 ALWAYS_INLINE void multiply_rows(Real* out, const Real* biases, Matrix<const Real> rows,
-                                 const Real* panels, Size p, Size num_rows, Size K, Size units) {
-    using P = ForwardPanel<Gates, Real>;
-    P::template multiply_step<Gates::G>(UnitPanels<Gates, Real>(units).columns(p), num_rows == 1,
-                                        {out, P::width}, {biases + p * P::width, 0}, rows,
-                                        panels + p * P::elements(K), num_rows, K);
+                                 const Real* weights, const Panels& panels, Size p, Size num_rows,
+                                 Size K) {
+    using Columns = ForwardPanel<Gates, Real>;
+    constexpr int G = Gates::G;
+    Columns::template multiply_step<G>(panels.template columns<G>(p), num_rows == 1,
+                                       {out, Columns::width}, {biases + p * Columns::width, 0},
+                                       rows, weights + p * Columns::elements(K), num_rows, K);
+    panels.template spread_gates<G>(out, Columns::width, p, num_rows);
 }
 
 template <class Cell, class Real, bool has_options>
 class StreamRun {
-    using P = ForwardPanel<Cell, Real>;
+    using Inputs = ForwardPanel<Cell, Real>;
     using First = ForwardPanel<FirstGates<Cell>, Real>;
     using Second = ForwardPanel<Linear, Real>;
 
@@ -29,14 +32,14 @@ class StreamRun {
     // Lays out the workspace; with null it only counts it.
     StreamRun(const StreamStep<Real>& job, Room<Real> room)
         : job(job),
-          packed(packed_forward<Cell, Real>(job.sizes)),
+          packed(forward_layout<Cell, Real>(job.sizes)),
           panels(job.sizes.H),
           options(nullptr, nullptr, job.keep_h_share, job.keep_c_share, job.peepholes,
                   has_second<Cell>(job.sizes)) {
         const Size B = job.sizes.B;
-        z_panel = Cell::G_second > 0 ? B * P::width : 0;  // kept for the second half
-        z = room.take(larger(B * P::width, packed.panels_ih * z_panel));
-        a = room.take(B * P::width);
+        z_panel = Cell::G_second > 0 ? B * Inputs::width : 0;  // kept for the second half
+        z = room.take(larger(B * Inputs::width, packed.panels_ih * z_panel));
+        a = room.take(B * Inputs::width);
         m = room.take(has_second_product() ? B * job.sizes.H : 0);
         used = room.used;
     }
@@ -44,14 +47,14 @@ class StreamRun {
     Size elements() const { return used; }
 
     ALWAYS_INLINE void run() {
-        const Size B = job.sizes.B, I = job.sizes.I, H = job.sizes.H, values = job.sizes.P;
+        const Size B = job.sizes.B, I = job.sizes.I, values = job.sizes.P;
         to_and_fro({0, packed.panels_hh}, job.turn, [&](Size p) __attribute__((always_inline)) {
             Real* z_p = z + p * z_panel;
-            multiply_rows<Cell>(z_p, job.packed + packed.at_bias_ih, {job.x, I}, job.packed, p, B,
-                                I, H);
+            multiply_rows<Cell>(z_p, job.packed + packed.at_bias_ih, {job.x, I}, job.packed, panels,
+                                p, B, I);
             multiply_rows<FirstGates<Cell>>(a, job.packed + packed.at_bias_hh,
-                                            {job.h_before, values}, job.packed + packed.at_hh, p, B,
-                                            values, H);
+                                            {job.h_before, values}, job.packed + packed.at_hh,
+                                            panels, p, B, values);
             unit_steps(p, z_p);
         });
         if constexpr (can_have_second<Cell>) {
@@ -69,7 +72,7 @@ class StreamRun {
         for_units<Real>(first, end, [&, first = first](auto units, Size u) {
             const auto step_of_row = [&](Size r) __attribute__((always_inline)) {
                 return step_of(r, u, a + r * First::width + (u - first) * FirstGates<Cell>::G,
-                               z_p + r * P::width + (u - first) * Cell::G);
+                               z_p + r * Inputs::width + (u - first) * Cell::G);
             };
             for (Size r = 0; Cell::prepares && r < B; ++r) {
                 options.prepare(units, step_of_row(r), u);
@@ -90,14 +93,15 @@ class StreamRun {
     // h from the second product, W m + b
     APART void second_half() const {
         const Size B = job.sizes.B, H = job.sizes.H, values = job.sizes.P;
-        for (Size p = 0; p < packed.panels_second; ++p) {
+        const UnitPanels<Linear, Real> values_in(values);
+        for (Size p = 0; p < values_in.count; ++p) {
             multiply_rows<Linear>(a, job.packed + packed.at_bias_second, {m, H},
-                                  job.packed + packed.at_second, p, B, H, values);
-            const auto [first, end] = UnitPanels<Linear, Real>(values).units_of(p);
+                                  job.packed + packed.at_second, values_in, p, B, H);
+            const auto [first, end] = values_in.units_of(p);
             for_units<Real>(first, end, [&, first = first](auto units, Size u) {
                 const Size q = panels.panel_of(u), in_panel = u - panels.units_of(q).begin;
                 for (Size r = 0; r < B; ++r) {
-                    Real* z_u = z + q * z_panel + r * P::width + in_panel * Cell::G;
+                    Real* z_u = z + q * z_panel + r * Inputs::width + in_panel * Cell::G;
                     const auto step = step_of(r, u, a + r * Second::width + u - first, z_u);
                     const Size state = r * values + u;
                     units.store(job.h + state, options.forward_second(units, step, state));
@@ -133,31 +137,32 @@ Size stream_workspace(const Sizes& sizes) {
 
 template <class Real>
 Size readout_packed(Size O, Size H) {
-    using P = ForwardPanel<Linear, Real>;
+    using Columns = ForwardPanel<Linear, Real>;
     const Size panels = UnitPanels<Linear, Real>(O).count;
-    return panels * P::width + panels * P::elements(H);
+    return panels * Columns::width + panels * Columns::elements(H);
 }
 
 // to [panels, width] biases, then panels, from weight [O, H] and bias [O] or null
 template <class Real>
 void pack_readout(Real* to, const Real* weight, const Real* bias, Size O, Size H) {
-    using P = ForwardPanel<Linear, Real>;
+    using Columns = ForwardPanel<Linear, Real>;
     const Size panels = UnitPanels<Linear, Real>(O).count;
     pack_bias<Linear>(to, bias, {0, panels}, O);
-    pack_gates<Linear>(to + panels * P::width, weight, {0, panels}, O, H);
+    pack_gates<Linear>(to + panels * Columns::width, weight, {0, panels}, O, H);
 }
 
 // y [B, O] = W h + b; workspace [B, width]
 template <class Real>
 void readout(Real* y, const Real* h, const Real* packed, Size B, Size O, Size H, Real* workspace) {
-    using P = ForwardPanel<Linear, Real>;
+    using Columns = ForwardPanel<Linear, Real>;
     const UnitPanels<Linear, Real> outputs(O);
-    const Real* panels = packed + outputs.count * P::width;
+    const Real* weights = packed + outputs.count * Columns::width;
     for (Size p = 0; p < outputs.count; ++p) {
-        multiply_rows<Linear>(workspace, packed, {h, H}, panels, p, B, H, O);
+        multiply_rows<Linear>(workspace, packed, {h, H}, weights, outputs, p, B, H);
         const auto [first, end] = outputs.units_of(p);
         for (Size r = 0; r < B; ++r) {
-            std::memcpy(y + r * O + first, workspace + r * P::width, (end - first) * sizeof(Real));
+            std::memcpy(y + r * O + first, workspace + r * Columns::width,
+                        (end - first) * sizeof(Real));
         }
     }
 }

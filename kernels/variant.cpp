@@ -27,9 +27,9 @@ void sigmoid_of_array(Real* out, const Real* in, Size n) {
 template <class Cell, class Real>
 constexpr CellFunctions<Real> functions_of() {
     return {{forward<Cell, Real>, pack_forward<Cell, Real>, forward_workspace<Cell, Real>,
-             forward_packed<Cell, Real>},
+             forward_packed_elements<Cell, Real>},
             {backward<Cell, Real>, pack_backward<Cell, Real>, backward_workspace<Cell, Real>,
-             backward_packed<Cell, Real>},
+             backward_packed_elements<Cell, Real>},
             gradient_sums<Cell, Real>,
             stream_step<Cell, Real>,
             stream_workspace<Cell, Real>};

@@ -1,5 +1,5 @@
 // A vector of neighbouring units, and tanh and sigmoid of it. All vector tricks live here but for
-// the stores that pass by the caches (bypass.h).
+// those of its way to and from the caller's arrays (units.h).
 //
 // The unnamed namespace of these headers is on purpose: variant.cpp is compiled once per
 // instruction set, and no linker may mix the copies.
@@ -122,35 +122,6 @@ ALWAYS_INLINE void transpose_square(Vec<Real> (&square)[lanes<Real>]) {
         });
         transpose_square<Real, d / 2>(square);
     }
-}
-
-// How a vector of units meets the caller's arrays: all of it, ...
-template <class Real>
-struct WholeVector {
-    static Vec<Real> load(const Real* from) { return throughtime::load(from); }
-    static void store(Real* to, Vec<Real> v) { throughtime::store(to, v); }
-};
-
-// ... or its first `count` units, where the layer ends within the vector. The others read as 0.
-template <class Real>
-struct PartOfVector {
-    Size count;
-    Vec<Real> load(const Real* from) const {
-        Real part[lanes<Real>] = {};
-        for (Size l = 0; l < count; ++l) part[l] = from[l];
-        return throughtime::load(part);
-    }
-    void store(Real* to, Vec<Real> v) const {
-        for (Size l = 0; l < count; ++l) to[l] = v[l];
-    }
-};
-
-// Calls body(units, u) for every vector of units from u = begin to end.
-template <class Real, class Body>
-ALWAYS_INLINE void for_units(Size begin, Size end, Body body) {
-    Size u = begin;
-    for (; u + lanes<Real> <= end; u += lanes<Real>) body(WholeVector<Real>{}, u);
-    if (u < end) body(PartOfVector<Real>{end - u}, u);
 }
 
 // A number that tells bytes from others, whatever their type; bytes is a multiple of 4.

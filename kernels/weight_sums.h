@@ -29,7 +29,7 @@ struct BlockGradients {
 
 template <class Cell, class Real>
 class WeightSums {
-    using P = BackwardPanel<Real>;
+    using Back = BackwardPanel<Real>;
     static constexpr Size first_gates = FirstGates<Cell>::G;
 
   public:
@@ -102,7 +102,7 @@ class WeightSums {
         if (splits == 0 && Cell::G_second == 0) {
             first.add(from(0), 0, I + 1 + h_width, rows, is_first, mine);
         } else {
-            const Size end = num_panels(first_gates * H, P::width);
+            const Size end = num_panels(first_gates * H, Back::width);
             first.add(from(0), 0, I + 1, rows, is_first, mine);
             if (splits > 0) first.take(block.da, rows, mine);
             first.add(from(I + 1 - splits), I + 1, splits + h_width, rows, is_first,
@@ -187,7 +187,7 @@ class WeightSums {
     }
 
     Size num_sums() const {
-        return first.elements() + second.elements() + rounded_up(rows_by_unit * H, P::width);
+        return first.elements() + second.elements() + rounded_up(rows_by_unit * H, Back::width);
     }
 
     // m of this member's rows by columns
