@@ -26,20 +26,20 @@ class BackwardRun {
 
   public:
     // Lays out the buffers; with a workspace of null it only counts them.
-    BackwardRun(const Backward<Real>& job, Lane lane, const Member& member, Room<Real> room)
+    BackwardRun(const Backward<Real>& job, Task task, const Member& member, Room<Real> room)
         : job(job),
-          at{job.sizes, job.rows, lane.direction, lane.part, lane.parts},
-          group(group_for(member, lane)),
+          at{job.sizes, job.rows, task.direction, task.part, task.parts},
+          group(group_for(member, task)),
           packed(backward_layout<Cell, Real>(job.sizes)),
-          weights(job.packed + lane.direction * packed.elements),
+          weights(job.packed + task.direction * packed.elements),
           h_stride(row_stride<Real>(job.sizes.H)),
           da_stride(row_stride<Real>(rounded_up(Cell::G * job.sizes.H, Back::width))) {
         const Sizes& sizes = job.sizes;
-        const Size B = num_panels(sizes.B, lane.parts), H = sizes.H;
-        block_rows = block_steps(sizes.B, lane.parts) * at.batch_size();
-        const Size R = larger(B, smaller(block_steps(sizes.B, lane.parts), sizes.T) * B);
+        const Size B = num_panels(sizes.B, task.parts), H = sizes.H;
+        block_rows = block_steps(sizes.B, task.parts) * at.batch_size();
+        const Size R = larger(B, smaller(block_steps(sizes.B, task.parts), sizes.T) * B);
         const auto shared = [&](Size elements) {
-            return room.take(lane.count() * elements) + lane.index() * elements;
+            return room.take(task.count() * elements) + task.index() * elements;
         };
         states.stride = h_stride;
         states.dh = shared(B * h_stride);
@@ -48,10 +48,10 @@ class BackwardRun {
         da = Cell::splits || normalises() ? shared(R * da_stride) : dz;
         out_z = normalises() ? shared(B * da_stride) : nullptr;
         out_a = normalises() && Cell::splits ? shared(B * da_stride) : out_z;
-        tile = room.take(lane.count() * member.count * R * Back::width);
-        tile += (lane.index() * member.count + group.index) * R * Back::width;
-        masked = room.take(lane.count() * member.count * side * h_stride);
-        masked += (lane.index() * member.count + group.index) * side * h_stride;
+        tile = room.take(task.count() * member.count * R * Back::width);
+        tile += (task.index() * member.count + group.index) * R * Back::width;
+        masked = room.take(task.count() * member.count * side * h_stride);
+        masked += (task.index() * member.count + group.index) * side * h_stride;
         states.zeros = shared(larger(H, Back::width));
         const bool is_part = Cell::G_second > 0;  // of dz
         de = is_part ? dz + FirstGates<Cell>::G * H
@@ -59,7 +59,7 @@ class BackwardRun {
         de_stride = is_part ? da_stride : h_stride;
         m = shared(has_second_product() ? R * h_stride : 0);
         sums = WeightSums<Cell, Real>(sizes, R, shared);
-        sums.keep_in(job.sums, lane, shared);
+        sums.keep_in(job.sums, task, shared);
         options = {job, at.d, has_second_product(), sums.of_peepholes()};
         used = room.used;
         if (group.count == 0) return;

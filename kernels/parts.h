@@ -25,9 +25,9 @@ template <class Cell, class Real>
 Size backward_workspace(const Sizes& sizes, int threads) {
     Backward<Real> job{};
     job.sizes = sizes;
-    const Lane lane{0, 0, sizes.D, row_parts<Cell, Real>(sizes)};
+    const Task task{0, 0, sizes.D, row_parts<Cell, Real>(sizes)};
     return most_elements(threads, [&](const Member& member) {
-        return BackwardRun<Cell, Real, true>(job, lane, member, {nullptr}).elements();
+        return BackwardRun<Cell, Real, true>(job, task, member, {nullptr}).elements();
     });
 }
 

@@ -100,7 +100,7 @@ struct Group {
 };
 
 // Work that needs no other: one of `parts` parts of the rows of one of D directions.
-struct Lane {
+struct Task {
     Size direction, part, directions, parts;
 
     Size index() const { return part * directions + direction; }
@@ -108,11 +108,11 @@ struct Lane {
 };
 
 static_assert(Member::num_barriers > 2 * most_parts(1 << 20),
-              "a barrier for every lane, and one for all");
+              "a barrier for every task, and one for all");
 
-// With several threads every lane has its own, as far as they go; lanes never wait for each other.
-inline Group group_for(const Member& member, const Lane& lane) {
-    const Size index = lane.index(), count = lane.count();
+// With several threads every task has its own, as far as they go; tasks never wait for each other.
+inline Group group_for(const Member& member, const Task& task) {
+    const Size index = task.index(), count = task.count();
     Barrier* barrier = member.count == 1 ? nullptr : &member.barriers[index];
     if (count == 1) return {member.index, member.count, barrier};
     if (member.index % count != index % member.count) return {0, 0, nullptr};

@@ -58,7 +58,7 @@ class Progress {
 
 struct Member {
     int index, count;
-    Barrier* barriers;  // [num_barriers]: of each lane (rows.h), then of all; null if count is 1
+    Barrier* barriers;  // [num_barriers]: of each task (rows.h), then of all; null if count is 1
 
     static constexpr int num_barriers = 9;
 

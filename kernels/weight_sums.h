@@ -54,10 +54,10 @@ class WeightSums {
 
     static Size elements(const Sizes& sizes) { return WeightSums(sizes).num_sums(); }
 
-    // Where the sums are: among those of all lanes, or with null in room of this run.
+    // Where the sums are: among those of all tasks, or with null in room of this run.
     template <class Take>
-    void keep_in(Real* of_lanes, const Lane& lane, Take take) {
-        first.sums = of_lanes ? of_lanes + lane.index() * num_sums() : take(num_sums());
+    void keep_in(Real* of_tasks, const Task& task, Take take) {
+        first.sums = of_tasks ? of_tasks + task.index() * num_sums() : take(num_sums());
         second.sums = first.sums + first.elements();
         unit_sums = second.sums + second.elements();
     }
