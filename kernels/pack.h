@@ -114,7 +114,7 @@ void pack_gates(Real* panels, const Real* weight, Share share, Size H, Size K) {
     }
 }
 
-// to [panels, UV, G, lanes] = bias [G, H], or 0 where that is null; those of `share`
+// to [panels, columns] = bias [G, H], or 0 where that is null, in the order of pack_gates
 template <class Cell, class Real>
 void pack_bias(Real* to, const Real* bias, Share share, Size H) {
     pack_gates<Cell>(to, bias, share, H, 1);
@@ -254,9 +254,9 @@ void pack_forward(const Pack<Real>& job, const Member& member) {
                                     H);
         // LayerNorm reads them where the gates are spread
         for (Size p = share.begin; p < share.end; ++p) {
-            for (Size to_row : {Size(0), packed.to_gains}) {
-                units.spread_gates(to + packed.at_bias_ih + to_row + p * width, width, p, 1);
-                units.spread_gates(to + packed.at_bias_hh + to_row + p * width, width, p, 1);
+            for (Size behind : {Size(0), packed.to_gains}) {
+                units.spread_gates(to + packed.at_bias_ih + behind + p * width, width, p, 1);
+                units.spread_gates(to + packed.at_bias_hh + behind + p * width, width, p, 1);
             }
         }
     }
